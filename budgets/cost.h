@@ -19,8 +19,12 @@ struct Cost {
   // The same arithmetic in every dimension; `combine` takes two quantities of one unit and returns one.
   template <typename Combine>
   static Cost each(const Cost& a, const Cost& b, Combine combine) {
-    return {combine(a.slot_time, b.slot_time), combine(a.gpu_time, b.gpu_time), combine(a.experiments, b.experiments),
-            combine(a.actions, b.actions),     combine(a.money, b.money),       combine(a.tokens, b.tokens),
+    return {combine(a.slot_time, b.slot_time),
+            combine(a.gpu_time, b.gpu_time),
+            combine(a.experiments, b.experiments),
+            combine(a.actions, b.actions),
+            combine(a.money, b.money),
+            combine(a.tokens, b.tokens),
             combine(a.disk, b.disk)};
   }
   friend Cost operator+(const Cost& a, const Cost& b) {

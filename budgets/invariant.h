@@ -1,5 +1,5 @@
-// INVARIANT(condition, "what must hold"): a bug, not a refusal. Says what was broken and ends the program, in release too:
-// an orchestrator that is wrong about money or about what runs must stop, and the store on disk is right.
+// INVARIANT(condition, "what must hold"): a bug, not a refusal. Says what was broken and ends the program, in release
+// too: an orchestrator that is wrong about money or about what runs must stop, and the store on disk is right.
 #pragma once
 
 namespace overnight::budgets {
@@ -13,6 +13,6 @@ void on_invariant_broken(InvariantListener listener);
 
 }  // namespace overnight::budgets
 
-#define INVARIANT(condition, must_hold)            \
+#define INVARIANT(condition, must_hold)                \
   (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::overnight::budgets::invariant_broken(#condition, must_hold, __FILE__, __LINE__))

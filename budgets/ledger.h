@@ -1,12 +1,13 @@
 // The book of what a run may spend, has promised and has spent.
 //
-// A value: State holds it and `step` alone changes it. Money moves first: reserve the worst case before an effect, settle with
-// what it took, release what never started.
+// A value: State holds it and `step` alone changes it. Money moves first: reserve the worst case before an effect,
+// settle with what it took, release what never started.
 //
 // What holds in every dimension, at every moment:
 //   1. settled + reserved <= grant, overruns apart;
 //   2. each reservation is closed exactly once, by settle or by release;
-//   3. an overrun (more used than was reserved: a process that would not die) draws on what is left of the grant, is counted
+//   3. an overrun (more used than was reserved: a process that would not die) draws on what is left of the grant, is
+//   counted
 //      apart and is never hidden.
 #pragma once
 

@@ -1,7 +1,7 @@
 // A count with a unit that the compiler checks.
 //
-// A value. Integers only, explicit in (`of`) and explicit out (`count`): a token cannot be added to a dollar, and no raw
-// number slips in. A result that does not fit 64 bits is a bug, because a budget that wraps around is no budget.
+// A value. Integers only, explicit in (`of`) and explicit out (`count`): a token cannot be added to a dollar, and no
+// raw number slips in. A result that does not fit 64 bits is a bug, because a budget that wraps around is no budget.
 #pragma once
 
 #include <compare>

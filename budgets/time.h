@@ -1,7 +1,7 @@
 // Time as strong types; there is no now() here. Values.
 //
-// `Moment` counts milliseconds of the orchestrator's life on a clock that does not jump (CLOCK_BOOTTIME) and is used for every
-// decision; `WallTime` counts milliseconds since 1970 (UTC) and is used for records and for `until`.
+// `Moment` counts milliseconds of the orchestrator's life on a clock that does not jump (CLOCK_BOOTTIME) and is used
+// for every decision; `WallTime` counts milliseconds since 1970 (UTC) and is used for records and for `until`.
 #pragma once
 
 #include <compare>

@@ -26,7 +26,8 @@ bool is_not_finite(Outcome outcome) { return outcome == Outcome::not_finite; }
 std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& settings, Outcome outcome) {
   const std::int64_t kept = std::max(settings.crash_rate_window, settings.not_finite_window);
   breakers.recent.push_back(outcome);
-  while (breakers.recent.size() > static_cast<std::size_t>(std::max<std::int64_t>(kept, 1))) breakers.recent.pop_front();
+  while (breakers.recent.size() > static_cast<std::size_t>(std::max<std::int64_t>(kept, 1)))
+    breakers.recent.pop_front();
   breakers.crashes_in_a_row = outcome == Outcome::good ? 0 : breakers.crashes_in_a_row + 1;
 
   const std::int64_t not_finite = count_last(breakers.recent, settings.not_finite_window, is_not_finite);
@@ -39,7 +40,8 @@ std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& s
     return trip(breakers, "consecutive_crashes", settings.on_consecutive_crashes,
                 std::to_string(breakers.crashes_in_a_row) + " trials in a row failed");
   }
-  const std::int64_t seen = std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()), settings.crash_rate_window);
+  const std::int64_t seen =
+      std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()), settings.crash_rate_window);
   const std::int64_t bad = count_last(breakers.recent, settings.crash_rate_window, is_bad);
   if (settings.crash_rate_percent > 0 && seen >= settings.crash_rate_minimum &&
       bad * 100 >= seen * settings.crash_rate_percent) {
@@ -67,7 +69,8 @@ std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings
 
 std::optional<Trip> observe_proposer(Breakers& breakers, const BreakerSettings& settings, bool useful) {
   breakers.proposer_faults_in_a_row = useful ? 0 : breakers.proposer_faults_in_a_row + 1;
-  if (settings.proposer_faults <= 0 || breakers.proposer_faults_in_a_row < settings.proposer_faults) return std::nullopt;
+  if (settings.proposer_faults <= 0 || breakers.proposer_faults_in_a_row < settings.proposer_faults)
+    return std::nullopt;
   return trip(breakers, "proposer_faults", settings.on_proposer_faults,
               std::to_string(breakers.proposer_faults_in_a_row) + " asks in a row brought no usable proposal");
 }
@@ -82,18 +85,25 @@ void reset(Breakers& breakers) {
 
 std::string_view name_of(TripLevel level) {
   switch (level) {
-    case TripLevel::note: return "note";
-    case TripLevel::throttle: return "throttle";
-    case TripLevel::hold: return "hold";
-    case TripLevel::drain: return "drain";
-    case TripLevel::kill: return "kill";
-    case TripLevel::lock: return "lock";
+    case TripLevel::note:
+      return "note";
+    case TripLevel::throttle:
+      return "throttle";
+    case TripLevel::hold:
+      return "hold";
+    case TripLevel::drain:
+      return "drain";
+    case TripLevel::kill:
+      return "kill";
+    case TripLevel::lock:
+      return "lock";
   }
   return "?";
 }
 
 std::optional<TripLevel> trip_level_named(std::string_view name) {
-  for (TripLevel level : {TripLevel::note, TripLevel::throttle, TripLevel::hold, TripLevel::drain, TripLevel::kill, TripLevel::lock}) {
+  for (TripLevel level :
+       {TripLevel::note, TripLevel::throttle, TripLevel::hold, TripLevel::drain, TripLevel::kill, TripLevel::lock}) {
     if (name == name_of(level)) return level;
   }
   return std::nullopt;
@@ -101,9 +111,12 @@ std::optional<TripLevel> trip_level_named(std::string_view name) {
 
 std::string_view name_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::good: return "good";
-    case Outcome::crashed: return "crashed";
-    case Outcome::not_finite: return "not_finite";
+    case Outcome::good:
+      return "good";
+    case Outcome::crashed:
+      return "crashed";
+    case Outcome::not_finite:
+      return "not_finite";
   }
   return "?";
 }

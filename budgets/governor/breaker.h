@@ -1,8 +1,9 @@
 // A circuit breaker: a rule over one signal that trips at a level. Values; pure.
 //
-// Each breaker folds outcomes into a small window and says when it trips. It does not act: core/on_breakers.cc turns a trip into
-// what its level means. A tripped breaker stays tripped until `reset` (by a canary that came back healthy, or by a person).
-// Defaults follow the published practice of circuit breakers: 5 consecutive failures, half of the last 20 (at least 10), 3 of 5.
+// Each breaker folds outcomes into a small window and says when it trips. It does not act: core/on_breakers.cc turns a
+// trip into what its level means. A tripped breaker stays tripped until `reset` (by a canary that came back healthy, or
+// by a person). Defaults follow the published practice of circuit breakers: 5 consecutive failures, half of the last 20
+// (at least 10), 3 of 5.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,25 @@
+// Every maximum of the core, with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "budgets/time.h"
+
+namespace overnight::core {
+
+inline constexpr std::size_t runs_live_max = 16;          // a home is one machine's or one cluster's; more is a mistake
+inline constexpr std::size_t slots_max = 4096;            // GPUs of a large cluster
+inline constexpr std::size_t trials_queued_max = 10'000;  // proposers are asked ahead, not without end
+inline constexpr std::size_t offers_per_ask_max = 256;    // one reply; what exceeds it is dropped and counted
+inline constexpr std::size_t leaders_max = 64;            // best experiments that State remembers
+inline constexpr std::size_t notes_recent_max = 32;       // last events shown by status
+inline constexpr std::int64_t canaries_max = 3;           // canaries per run that may lift a hold; then a person must
+inline constexpr std::int64_t disturbed_retries_max = 3;  // a GPU that others keep using is no place to measure
+inline constexpr std::int64_t ask_failures_backoff_max = 6;             // doublings of the wait after a failed ask
+inline constexpr budgets::Millis kill_allowance = budgets::seconds(2);  // from the decision to kill until gone; charged
+inline constexpr budgets::Millis ask_backoff = budgets::seconds(2);     // after a failed ask, doubled each time
+inline constexpr budgets::Millis halt_confirm_within = budgets::seconds(10);  // then the halt is told as unconfirmed
+inline constexpr std::int64_t log_tail_kept_bytes = 2048;                     // of a failed attempt, in its record
+
+}  // namespace overnight::core
