@@ -1,0 +1,208 @@
+#include "orchestrator/core/rows.h"
+
+#include "orchestrator/core/codec.h"
+#include "orchestrator/core/digest.h"
+
+namespace overnight::core {
+namespace {
+
+using nlohmann::json;
+
+json status_of(const Run& run) {
+  return json{{"id", run.id},
+              {"started", run.started},
+              {"until", run.until},
+              {"ask_worst_case", run.ask_worst_case},
+              {"stage", run.stage},
+              {"live", run.live},
+              {"wall_used", run.wall_used},
+              {"wall_grant", run.wall_grant},
+              {"draining", run.draining},
+              {"search_ended", run.search_ended},
+              {"hold", run.hold},
+              {"latch", run.latch},
+              {"halt", run.halt},
+              {"pending_end", run.pending_end},
+              {"end", run.end},
+              {"breakers", run.breakers},
+              {"canaries", run.canaries},
+              {"counts", run.counts},
+              {"longest_took", run.longest_took},
+              {"proposers", run.proposers},
+              {"baseline_detail", run.baseline_detail}};
+}
+
+void read_status(const json& j, Run& run) {
+  j.at("id").get_to(run.id);
+  j.at("started").get_to(run.started);
+  j.at("until").get_to(run.until);
+  j.at("ask_worst_case").get_to(run.ask_worst_case);
+  j.at("stage").get_to(run.stage);
+  j.at("live").get_to(run.live);
+  j.at("wall_used").get_to(run.wall_used);
+  j.at("wall_grant").get_to(run.wall_grant);
+  j.at("draining").get_to(run.draining);
+  j.at("search_ended").get_to(run.search_ended);
+  j.at("hold").get_to(run.hold);
+  j.at("latch").get_to(run.latch);
+  j.at("halt").get_to(run.halt);
+  j.at("pending_end").get_to(run.pending_end);
+  j.at("end").get_to(run.end);
+  j.at("breakers").get_to(run.breakers);
+  j.at("canaries").get_to(run.canaries);
+  j.at("counts").get_to(run.counts);
+  j.at("longest_took").get_to(run.longest_took);
+  j.at("proposers").get_to(run.proposers);
+  j.at("baseline_detail").get_to(run.baseline_detail);
+}
+
+json part_of(const Run& run, RunPart part) {
+  switch (part) {
+    case RunPart::status:
+      return status_of(run);
+    case RunPart::ledger:
+      return json{{"ledger", run.ledger}, {"set_aside", run.set_aside}};
+    case RunPart::work:
+      return json{{"trials", run.trials},
+                  {"experiments", run.experiments},
+                  {"attempts", run.attempts},
+                  {"asks", run.asks},
+                  {"dropping", run.dropping}};
+    case RunPart::leaders:
+      return json{{"baseline", run.baseline},
+                  {"leaders", run.leaders},
+                  {"best", run.best},
+                  {"best_experiment", run.best_experiment}};
+  }
+  return {};
+}
+
+void read_part(const json& j, RunPart part, Run& run) {
+  switch (part) {
+    case RunPart::status:
+      read_status(j, run);
+      return;
+    case RunPart::ledger:
+      j.at("ledger").get_to(run.ledger);
+      j.at("set_aside").get_to(run.set_aside);
+      return;
+    case RunPart::work:
+      j.at("trials").get_to(run.trials);
+      j.at("experiments").get_to(run.experiments);
+      j.at("attempts").get_to(run.attempts);
+      j.at("asks").get_to(run.asks);
+      j.at("dropping").get_to(run.dropping);
+      return;
+    case RunPart::leaders:
+      j.at("baseline").get_to(run.baseline);
+      j.at("leaders").get_to(run.leaders);
+      j.at("best").get_to(run.best);
+      j.at("best_experiment").get_to(run.best_experiment);
+      return;
+  }
+}
+
+std::string dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// a += b or a -= b, as 256-bit numbers, little end first.
+void accumulate(Digest& a, const Digest& b, bool add) {
+  int carry = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const int sum = add ? a[i] + b[i] + carry : a[i] - b[i] + carry;
+    a[i] = static_cast<std::uint8_t>(sum & 255);
+    carry = add ? sum >> 8 : (sum < 0 ? -1 : 0);
+  }
+}
+
+constexpr RunPart all_parts[] = {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders};
+
+}  // namespace
+
+std::string home_row(const State& state) {
+  return dump(json{{"logic_version", logic_version},
+                   {"epoch", state.epoch},
+                   {"boot", state.boot},
+                   {"slots", state.slots},
+                   {"latch", state.latch},
+                   {"next_experiment", state.next_experiment},
+                   {"next_trial", state.next_trial},
+                   {"next_attempt", state.next_attempt},
+                   {"next_ask", state.next_ask},
+                   {"next_action", state.next_action}});
+}
+
+std::string run_row(const Run& run, RunPart part) { return dump(part_of(run, part)); }
+
+budgets::Result<void, std::string> read_home_row(State& state, const std::string& row) {
+  try {
+    const json j = json::parse(row);
+    if (const auto version = j.at("logic_version").get<int>(); version > logic_version) {
+      return budgets::unexpected("the home was written by a newer version (logic " + std::to_string(version) +
+                                 ", this is " + std::to_string(logic_version) + "); use that one");
+    }
+    j.at("epoch").get_to(state.epoch);
+    j.at("boot").get_to(state.boot);
+    j.at("slots").get_to(state.slots);
+    j.at("latch").get_to(state.latch);
+    j.at("next_experiment").get_to(state.next_experiment);
+    j.at("next_trial").get_to(state.next_trial);
+    j.at("next_attempt").get_to(state.next_attempt);
+    j.at("next_ask").get_to(state.next_ask);
+    j.at("next_action").get_to(state.next_action);
+    return {};
+  } catch (const std::exception& error) {
+    return budgets::unexpected(std::string("home row: ") + error.what());
+  }
+}
+
+budgets::Result<Run, std::string> read_run_rows(const std::map<std::string, std::string>& parts,
+                                                const std::string& study) {
+  std::string reading = "study";
+  try {
+    Run run;
+    json::parse(study).get_to(run.study);
+    for (const RunPart part : all_parts) {
+      reading = std::string(name_of(part));
+      read_part(json::parse(parts.at(reading)), part, run);
+    }
+    return run;
+  } catch (const std::exception& error) {
+    return budgets::unexpected("row \"" + reading + "\" of a run: " + error.what());
+  }
+}
+
+void StateHash::put(const std::string& name, const std::string& row) {
+  const auto found = rows_.find(name);
+  if (found != rows_.end()) {
+    accumulate(sum_, found->second, false);
+    rows_.erase(found);
+  }
+  if (row.empty()) return;
+  const Digest digest = sha256(name + "\n" + row);
+  accumulate(sum_, digest, true);
+  rows_.emplace(name, digest);
+}
+
+std::string StateHash::hex() const { return core::hex(sum_); }
+
+void update_hash(StateHash& hash, const State& state, const Changes& changes,
+                 std::map<std::string, std::string>& rows) {
+  const auto put = [&](const std::string& name, std::string row) {
+    hash.put(name, row);
+    rows[name] = std::move(row);
+  };
+  if (changes.home_touched) put("home", home_row(state));
+  for (const auto& [run, part] : changes.touched) {
+    const auto found = state.runs.find(run);
+    if (found != state.runs.end()) put(run.text + "/" + std::string(name_of(part)), run_row(found->second, part));
+  }
+  for (const Run& run : changes.ended) {
+    for (const RunPart part : all_parts) {
+      const std::string name = run.id.text + "/" + std::string(name_of(part));
+      hash.put(name, "");
+      rows[name] = run_row(run, part);  // kept by the store for readers, no longer part of State
+    }
+  }
+}
+
+}  // namespace overnight::core
