@@ -17,6 +17,7 @@
 namespace overnight::workers {
 
 inline constexpr int protocol_version = 1;
+inline constexpr std::size_t order_bytes_max = 2 * 1024 * 1024;  // parameters, environment and command of one attempt
 
 // One phase of the attempt, run by the keeper as its own process tree; the next one starts only when this tree is gone.
 struct PhaseOrder {
