@@ -210,7 +210,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OpenAsk, id, proposer, reservation, count)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProposerBook, asks, offered, admitted, duplicates, refused, failures,
                                    failures_in_a_row, not_before, exhausted, used)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(KeptArtifacts, attempt, bytes)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Leader, experiment, params, proposer, search, confirm, confirm_trials, artifacts)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Leader, origin, search, confirm, confirm_trials, artifacts)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(End, kind, reason, wall)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Latch, by, path, reason, wall)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Halt, requested, requested_wall, attempts, confirmed_after, told_unconfirmed)

@@ -118,9 +118,7 @@ struct KeptArtifacts {
 
 // One of the best experiments. Ranked by the scores of the search; the champion by those of the confirmation.
 struct Leader {
-  ExperimentId experiment{};
-  Params params;
-  std::string proposer;
+  Experiment origin;  // as admitted
   Tally search;
   Tally confirm;
   std::int64_t confirm_trials = 0;  // queued so far

@@ -1,0 +1,81 @@
+// Time in the core: wall budgets, overdue attempts, unconfirmed halts, and the next moment when `step` must be called.
+#include <algorithm>
+
+#include "orchestrator/core/handlers.h"
+#include "orchestrator/core/step.h"
+
+namespace overnight::core {
+namespace {
+
+// An attempt that its keeper should have ended: it is killed again, and what it uses from now on is an overrun.
+void chase_overdue(Turn& turn, Run& run) {
+  for (auto& [id, attempt] : run.attempts) {
+    if (attempt.overdue > turn.now()) continue;
+    attempt.stopping = StopLevel::kill;
+    attempt.overdue = turn.now() + kill_allowance;
+    turn.act(StopAttempt{id, StopLevel::kill, "it is over its limit and its keeper has not ended it"});
+    turn.touch(run, RunPart::work);
+  }
+}
+
+void tell_unconfirmed(Turn& turn, Run& run) {
+  if (!run.halt || run.halt->confirmed_after || run.halt->told_unconfirmed) return;
+  if (turn.now() - run.halt->requested < halt_confirm_within) return;
+  run.halt->told_unconfirmed = true;
+  turn.touch(run, RunPart::status);
+  turn.note(run.id, "halt",
+            "halt unconfirmed: " + std::to_string(run.attempts.size()) +
+                " attempts are not seen to be gone; killing goes on");
+}
+
+}  // namespace
+
+Moment wall_end(const Run& run, const Input& input) {
+  Moment end = Moment::never();
+  if (!run.wall_grant.is_unlimited()) end = std::min(end, input.now + (run.wall_grant - run.wall_used));
+  if (run.until != WallTime::never()) end = std::min(end, input.now + (run.until - input.wall));
+  return end;
+}
+
+void keep_time(Turn& turn) {
+  const bool new_life = std::holds_alternative<HomeOpened>(turn.input.event);
+  for (auto& [_, run] : turn.state.runs) {
+    if (run.live && !new_life && turn.now() > turn.state.last) {
+      run.wall_used += turn.now() - turn.state.last;
+      turn.touch(run, RunPart::status);
+    }
+    chase_overdue(turn, run);
+    tell_unconfirmed(turn, run);
+  }
+}
+
+Moment next_deadline(const State& state) {
+  Moment next = Moment::never();
+  const auto consider = [&](Moment moment) {
+    if (moment > state.last) next = std::min(next, moment);
+  };
+  for (const auto& [_, run] : state.runs) {
+    for (const auto& [__, attempt] : run.attempts) consider(attempt.overdue);
+    if (run.halt && !run.halt->confirmed_after) consider(run.halt->requested + halt_confirm_within);
+    if (!run.live) continue;
+    if (!run.wall_grant.is_unlimited())
+      consider(state.last + (run.wall_grant - run.wall_used) - worst_case_wall(run.study) - kill_allowance);
+    if (run.hold) consider(run.hold->since + run.study.governor.hold_patience);
+    for (const auto& [__, trial] : run.trials) {
+      if (!trial.running) consider(trial.not_before);
+    }
+    for (const ProposerBook& book : run.proposers) consider(book.not_before);
+  }
+  return next;
+}
+
+std::string in_words(Millis time) {
+  const std::int64_t ms = time.count();
+  if (ms < 1000) return std::to_string(ms) + " ms";
+  if (ms < 60'000) return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
+  const std::int64_t minutes = ms / 60'000;
+  if (minutes < 60) return std::to_string(minutes) + " min " + std::to_string(ms % 60'000 / 1000) + " s";
+  return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
+}
+
+}  // namespace overnight::core

@@ -1,0 +1,126 @@
+// Answers of proposers and what people push. A proposal is admitted when it lies in the space, was never seen, and can
+// be paid for.
+#include <algorithm>
+
+#include "budgets/invariant.h"
+#include "orchestrator/core/handlers.h"
+
+namespace overnight::core {
+namespace {
+
+enum class Admission { admitted, duplicate, refused, unaffordable, full };
+
+Admission try_admit(Turn& turn, Run& run, const Proposal& proposal, Purpose purpose, const std::string& source,
+                    std::int64_t cursor) {
+  auto point = canonical(run.study.space, proposal.params);
+  if (!point) return Admission::refused;
+  std::string hash = canonical_hash(*point);
+  if (run.seen.contains(hash)) return Admission::duplicate;
+  if (run.trials.size() >= trials_queued_max) return Admission::full;
+  const auto paid = run.ledger.reserve({.experiments = budgets::Experiments::of(1)});
+  if (!paid) return Admission::unaffordable;
+  run.ledger.settle(*paid, {.experiments = budgets::Experiments::of(1)});
+  turn.touch(run, RunPart::ledger);
+  ++run.counts.admitted;
+  const ExperimentId id = admit(turn, run, std::move(*point), std::move(hash), purpose, source, proposal.hypothesis,
+                                proposal.parents, cursor);
+  queue_trial(turn, run, id, purpose, 0);
+  return Admission::admitted;
+}
+
+void settle_ask(Run& run, const OpenAsk& ask, const OffersArrived& event, ProposerBook& book) {
+  const budgets::Cost before = run.ledger.settled() + run.ledger.overrun();
+  if (event.cost_unknown) {
+    run.ledger.settle_unknown(ask.reservation);
+  } else {
+    budgets::Cost used = event.used;
+    used.actions = budgets::Actions::of(1);
+    run.ledger.settle(ask.reservation, used);
+  }
+  book.used = book.used + (run.ledger.settled() + run.ledger.overrun() - before);
+}
+
+void back_off(Turn& turn, ProposerBook& book) {
+  ++book.failures;
+  ++book.failures_in_a_row;
+  const std::int64_t doublings = std::min(book.failures_in_a_row - 1, ask_failures_backoff_max);
+  book.not_before = turn.now() + ask_backoff * (std::int64_t{1} << doublings);
+}
+
+// Takes the offers one by one; returns how many were admitted.
+std::int64_t take_offers(Turn& turn, Run& run, const OffersArrived& event, ProposerBook& book,
+                         const std::string& source) {
+  std::int64_t admitted = 0;
+  const std::size_t taken = std::min(event.proposals.size(), offers_per_ask_max);
+  book.refused += event.refused + static_cast<std::int64_t>(event.proposals.size() - taken);
+  for (std::size_t i = 0; i < taken; ++i) {
+    ++book.offered;
+    switch (try_admit(turn, run, event.proposals[i], Purpose::search, source, event.history_cursor)) {
+      case Admission::admitted:
+        ++book.admitted, ++admitted;
+        break;
+      case Admission::duplicate:
+        ++book.duplicates, ++run.counts.duplicates;
+        break;
+      case Admission::refused:
+        ++book.refused;
+        break;
+      case Admission::unaffordable:
+      case Admission::full:
+        break;  // the search is over, or asks again later
+    }
+  }
+  return admitted;
+}
+
+}  // namespace
+
+void on(Turn& turn, const OffersArrived& event) {
+  Run* run = find_run(turn.state, event.run);
+  if (run == nullptr) return;
+  const auto open = run->asks.find(event.ask);
+  if (open == run->asks.end()) return;  // answered or given up before
+  const OpenAsk ask = open->second;
+  run->asks.erase(open);
+  INVARIANT(ask.proposer < run->proposers.size(), "an ask belongs to a proposer of its study");
+  ProposerBook& book = run->proposers[ask.proposer];
+  const std::string& source = run->study.proposers[ask.proposer].name;
+  settle_ask(*run, ask, event, book);
+  for (const RunPart part : {RunPart::status, RunPart::ledger, RunPart::work}) turn.touch(*run, part);
+
+  if (event.exhausted) book.exhausted = true;
+  if (!event.failure.empty()) {
+    back_off(turn, book);
+    turn.note(run->id, "ask", source + " did not answer: " + event.failure);
+  }
+  // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
+  const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
+  const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;
+  if (event.failure.empty() && (admitted > 0 || event.exhausted)) book.failures_in_a_row = 0;
+  if (!wanted || (event.exhausted && event.failure.empty())) return;
+  if (admitted == 0 && event.failure.empty()) {
+    back_off(turn, book);
+    turn.note(run->id, "duplicate",
+              source + " offered nothing new (" + std::to_string(event.proposals.size()) +
+                  " proposals, all known or refused)");
+  }
+  if (auto tripped = budgets::observe_proposer(run->breakers, run->study.governor.breakers, admitted > 0))
+    trip(turn, *run, *tripped);
+}
+
+void on(Turn& turn, const Enqueued& event) {
+  Run* run = find_run(turn.state, event.run);
+  if (run == nullptr || run->pending_end || run->end) return;
+  std::int64_t admitted = 0;
+  for (const Proposal& proposal : event.proposals) {
+    if (try_admit(turn, *run, proposal, Purpose::enqueued, "enqueue", run->counts.trials_finished) ==
+        Admission::admitted)
+      ++admitted;
+  }
+  turn.touch(*run, RunPart::status);
+  turn.note(run->id, "enqueue",
+            event.by + " enqueued " + std::to_string(event.proposals.size()) + " proposals, " +
+                std::to_string(admitted) + " admitted");
+}
+
+}  // namespace overnight::core
