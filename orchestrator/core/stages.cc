@@ -91,6 +91,8 @@ void leave_search(Turn& turn, Run& run) {
     turn.note(run.id, "stage", "the search ends: " + run.search_ended);
   }
   if (search_trial_is_open(run, true)) return;  // queued ones are placed or dropped by placement
+  const bool slot_would_idle = run.attempts.size() < turn.state.slots.size();
+  if (search_trial_is_open(run, false) && !slot_would_idle) return;
   run.stage = Stage::confirming;
   turn.touch(run, RunPart::status);
   if (run.set_aside) {
