@@ -1,6 +1,7 @@
 #include "workers/protocol/order.h"
 
 #include "workers/protocol/fields.h"
+#include "workers/protocol/pattern.h"
 
 namespace overnight::workers {
 
@@ -83,6 +84,11 @@ void check_env(const std::map<std::string, std::string>& env, const std::string&
   }
 }
 
+void check_pattern(const std::string& pattern, const std::string& where) {
+  const auto compiled = Pattern::compile(pattern);
+  if (!compiled) throw Refused(where, compiled.error().explain);
+}
+
 void check_phase(const PhaseOrder& phase, const std::string& where) {
   need(!phase.command.empty() && !phase.command.front().empty(), where + ".command", "must name a program");
   need(phase.timeout_ms >= 0, where + ".timeout_ms", "must not be negative");
@@ -91,6 +97,7 @@ void check_phase(const PhaseOrder& phase, const std::string& where) {
   need(phase.stop_signal >= 1 && phase.stop_signal <= 64, where + ".stop_signal", "must be a signal from 1 to 64");
   need(phase.grace_ms >= 0, where + ".grace_ms", "must not be negative");
   check_env(phase.env, where + ".env");
+  for (const auto& [name, pattern] : phase.metrics) check_pattern(pattern, where + ".metrics." + name);
 }
 
 void check_limits(const Limits& l) {
@@ -117,6 +124,7 @@ void check_order(const Order& order) {
   }
   for (const auto& mount : order.mounts) need(mount.starts_with('/'), "mounts", "must be absolute paths");
   for (const int cpu : order.cpus) need(cpu >= 0 && cpu < 65536, "cpus", "must be numbers of CPUs");
+  for (const auto& replacement : order.seed_replacements) check_pattern(replacement.pattern, "seed_replacements");
   check_env(order.env, "env");
   check_limits(order.limits);
 }
