@@ -1,0 +1,105 @@
+#include "orchestrator/server/commands.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace overnight::server {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t reason_bytes_max = 500;
+constexpr std::size_t enqueued_max = 10'000;
+
+struct Fields {
+  std::optional<core::RunId> run;
+  std::string reason;
+};
+
+core::ParamValue param_of(const json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  throw std::invalid_argument("a parameter is a number, a text or a truth value");
+}
+
+std::vector<core::Proposal> proposals_of(const json& list) {
+  if (!list.is_array() || list.empty() || list.size() > enqueued_max)
+    throw std::invalid_argument("\"proposals\" is a list of 1 to 10000 proposals");
+  std::vector<core::Proposal> proposals;
+  for (const json& one : list) {
+    core::Proposal proposal;
+    for (const auto& [name, value] : one.at("params").items()) proposal.params[name] = param_of(value);
+    if (one.contains("hypothesis"))
+      proposal.hypothesis = one.at("hypothesis").get<std::string>().substr(0, reason_bytes_max);
+    proposals.push_back(std::move(proposal));
+  }
+  return proposals;
+}
+
+template <typename Unit>
+void regrant(const json& body, const char* name, budgets::Quantity<Unit>& grant) {
+  if (!body.contains(name)) return;
+  const auto count = body.at(name).get<std::int64_t>();
+  if (count < 0) throw std::invalid_argument(std::string(name) + ": a budget is not negative");
+  grant = budgets::Quantity<Unit>::of(count);
+}
+
+core::BudgetChanged budget_of(const json& body, const core::RunId& run, const std::string& by,
+                              const std::string& reason) {
+  core::BudgetChanged changed{run, budgets::Cost::unlimited(), core::Millis::unlimited(), by, reason};
+  const json& grant = body.at("grant");
+  regrant(grant, "slot_time", changed.grant.slot_time);
+  regrant(grant, "gpu_time", changed.grant.gpu_time);
+  regrant(grant, "experiments", changed.grant.experiments);
+  regrant(grant, "actions", changed.grant.actions);
+  regrant(grant, "llm_cost", changed.grant.money);
+  regrant(grant, "llm_tokens", changed.grant.tokens);
+  regrant(grant, "disk", changed.grant.disk);
+  regrant(grant, "wall", changed.wall);
+  return changed;
+}
+
+Fields fields_of(const json& body) {
+  Fields fields;
+  if (body.contains("run") && !body.at("run").is_null()) fields.run = core::RunId{body.at("run").get<std::string>()};
+  if (body.contains("reason")) fields.reason = body.at("reason").get<std::string>().substr(0, reason_bytes_max);
+  return fields;
+}
+
+core::Event made(const std::string& path, const json& body, const std::string& by) {
+  const Fields fields = fields_of(body);
+  const auto run = [&] {
+    if (!fields.run) throw std::invalid_argument("\"run\" is missing");
+    return *fields.run;
+  };
+  const auto reason = [&] {
+    if (fields.reason.empty()) throw std::invalid_argument("\"reason\" is missing: it is kept in the journal");
+    return fields.reason;
+  };
+  if (path == "halt")
+    return core::HaltRequested{fields.run, by, "api", fields.reason.empty() ? "no reason given" : fields.reason};
+  if (path == "hold") return core::HoldRequested{run(), by, reason()};
+  if (path == "release") return core::ReleaseRequested{fields.run, by, reason()};
+  if (path == "drain") return core::DrainRequested{run(), by};
+  if (path == "stop") return core::StopRequested{run(), by};
+  if (path == "enqueue") return core::Enqueued{run(), proposals_of(body.at("proposals")), by};
+  if (path == "budget") return budget_of(body, run(), by, reason());
+  throw std::out_of_range("there is no command \"" + path + "\"");
+}
+
+}  // namespace
+
+budgets::Result<core::Event, CommandRefusal> event_of(const std::string& path, const std::string& body,
+                                                      const std::string& by) {
+  try {
+    return made(path, body.empty() ? json::object() : json::parse(body), by);
+  } catch (const std::out_of_range& error) {
+    return budgets::unexpected(CommandRefusal{404, error.what()});
+  } catch (const std::exception& error) {
+    return budgets::unexpected(CommandRefusal{400, error.what()});
+  }
+}
+
+}  // namespace overnight::server
