@@ -38,7 +38,6 @@ struct Batch {
   std::vector<core::Note> notes;
   std::vector<core::NumberedAction> outbox;                  // decided in this batch
   std::vector<core::ActionId> performed;                     // known to be done since the last batch
-  std::vector<core::RunId> ended;                            // left State for good; their rows are kept for readers
   std::vector<std::pair<core::RunId, std::string>> studies;  // runs that started: study as JSON
   std::vector<core::RunId> ended;  // runs that left State for good; `rows` holds their last text, kept for readers
 };

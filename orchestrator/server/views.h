@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/core/changes.h"
 #include "orchestrator/core/state.h"
 
 namespace overnight::server {
