@@ -294,6 +294,7 @@ void Loop::open(ports::Loaded loaded, std::vector<core::SlotFound> slots, const 
   // Launches and stops of the last life are moot: what ran is gone or is being observed. Deletions and reports are done
   // again.
   for (const core::NumberedAction& action : loaded.outbox) {
+    if (impl.executor == nullptr) break;  // a home that is opened to be released performs nothing
     const bool again = std::holds_alternative<core::DropArtifacts>(action.action) ||
                        std::holds_alternative<core::PublishReport>(action.action);
     if (again) {

@@ -1,0 +1,47 @@
+#include "orchestrator/cli/chosen_run.h"
+
+#include "orchestrator/cli/exit_codes.h"
+
+namespace overnight::cli {
+namespace {
+
+constexpr std::int64_t runs_searched_max = 1000;
+
+}  // namespace
+
+budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home) {
+  auto reader = store::HomeReader::open(home.string());
+  if (reader) return std::move(*reader);
+  const bool missing = reader.error().kind == store::StoreError::Kind::missing;
+  return budgets::unexpected(
+      NotChosen{missing ? exit_not_found : exit_failed,
+                reader.error().explain + (missing ? " (looked in " + std::filesystem::absolute(home).string() +
+                                                        "; --home or OVERNIGHT_HOME name another)"
+                                                  : "")});
+}
+
+budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader, const std::filesystem::path& home,
+                                                       const std::string& text) {
+  const auto runs = reader.runs(0, runs_searched_max);
+  if (!runs) return budgets::unexpected(NotChosen{exit_failed, runs.error().explain});
+  if (runs->items.empty())
+    return budgets::unexpected(NotChosen{
+        exit_not_found, "no run in " + std::filesystem::absolute(home).string() + "; overnight run STUDY starts one"});
+  if (text.empty()) return runs->items.front();
+  const store::RunFacts* found = nullptr;
+  for (const store::RunFacts& facts : runs->items) {
+    if (facts.run.id.text == text) return facts;
+    if (facts.run.id.text.starts_with(text)) {
+      if (found != nullptr)
+        return budgets::unexpected(NotChosen{exit_bad_input, "\"" + text + "\" begins more than one run: " +
+                                                                 found->run.id.text + ", " + facts.run.id.text});
+      found = &facts;
+    }
+  }
+  if (found != nullptr) return *found;
+  return budgets::unexpected(NotChosen{
+      exit_not_found,
+      "no run \"" + text + "\" in " + std::filesystem::absolute(home).string() + "; overnight runs lists them"});
+}
+
+}  // namespace overnight::cli

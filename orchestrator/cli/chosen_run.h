@@ -1,0 +1,22 @@
+// Which run a verb means: an id, the beginning of one, or, if nothing is said, the newest.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "budgets/result.h"
+#include "orchestrator/store/reader.h"
+
+namespace overnight::cli {
+
+struct NotChosen {
+  int code;         // exit_not_found, exit_bad_input or exit_unreadable
+  std::string why;  // names the places that were searched
+};
+
+budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home);
+budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader, const std::filesystem::path& home,
+                                                       const std::string& text);
+
+}  // namespace overnight::cli

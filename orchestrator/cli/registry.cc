@@ -1,0 +1,53 @@
+#include "orchestrator/cli/registry.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace overnight::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> candidates() {
+  std::vector<fs::path> found;
+  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR")) found.push_back(fs::path(runtime) / "overnight");
+  found.push_back("/run/overnight");
+  found.push_back("/tmp/overnight-" + std::to_string(getuid()));
+  return found;
+}
+
+}  // namespace
+
+Registration::Registration(const std::string& uuid, const fs::path& home) {
+  for (const fs::path& folder : candidates()) {
+    std::error_code failed;
+    fs::create_directories(folder, failed);
+    std::ofstream out(folder / uuid);
+    if (!out) continue;
+    out << fs::absolute(home).string() << "\n";
+    file_ = folder / uuid;
+    return;
+  }
+}
+
+Registration::~Registration() {
+  std::error_code ignored;
+  if (!file_.empty()) fs::remove(file_, ignored);
+}
+
+std::vector<fs::path> registered_homes() {
+  std::vector<fs::path> homes;
+  for (const fs::path& folder : candidates()) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      std::ifstream in(entry.path());
+      std::string line;
+      if (std::getline(in, line) && !line.empty()) homes.emplace_back(line);
+    }
+  }
+  return homes;
+}
+
+}  // namespace overnight::cli

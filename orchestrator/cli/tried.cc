@@ -1,0 +1,92 @@
+#include "orchestrator/cli/tried.h"
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fstream>
+#include <iostream>
+
+#include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/real_clock.h"
+#include "orchestrator/cli/terminal.h"
+#include "orchestrator/cli/verbs.h"
+#include "orchestrator/executors/gpus.h"
+#include "orchestrator/executors/local_executor.h"
+
+namespace overnight::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void show(const core::Study& study, const core::AttemptGone& gone, const fs::path& folder) {
+  std::cout << "\n";
+  if (gone.score) {
+    std::cout << study.objective.metric << " = " << number_words(*gone.score)
+              << (gone.self_reported ? "  (self-reported by the training process)" : "") << "\n";
+  } else {
+    std::cout << workers::name_of(gone.cause) << " in " << workers::name_of(gone.phase) << ": "
+              << clean(gone.detail, 1000) << "\n";
+    if (!gone.log_tail.empty()) std::cout << "last lines:\n" << gone.log_tail << "\n";
+  }
+  for (const auto& [phase, ms] : gone.phase_ms) std::cout << "  " << phase << " took " << duration_words(ms) << "\n";
+  if (gone.took)
+    std::cout << "  in all " << duration_words(gone.took->count()) << " of at most "
+              << duration_words(core::worst_case_wall(study).count()) << "\n";
+  std::cout << "  most memory " << bytes_words(gone.memory_peak_bytes) << ", artifacts "
+            << bytes_words(gone.artifacts.count()) << "\n";
+  for (const auto& [name, value] : gone.metrics) {
+    if (name != study.objective.metric) std::cout << "  " << clean(name, 60) << " = " << number_words(value) << "\n";
+  }
+  std::cout << "  logs in " << folder.string() << "\n";
+}
+
+}  // namespace
+
+int try_once(const core::Study& study, const fs::path& keeper, const fs::path& home) {
+  if (study.baseline.empty()) return refuse(exit_bad_input, "try runs the baseline, and this study has none");
+  const auto point = core::canonical(study.space, study.baseline);
+  if (!point) return refuse(exit_bad_input, "baseline: " + point.error().explain);
+  RealClock clock;
+  boost::asio::io_context io;
+  std::optional<core::AttemptGone> gone;
+  executors::LocalSettings settings;
+  settings.home = fs::absolute(home) / "tried";
+  std::error_code ignored;
+  fs::remove_all(settings.home / "runs" / "try", ignored);
+  settings.home_uuid = "try";
+  settings.keeper = keeper;
+  settings.gpus = [] { return executors::find_gpus().found; };
+  settings.environment = [](const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::string() : std::string(value);
+  };
+  executors::LocalExecutor executor(
+      io, clock, std::move(settings),
+      [&](core::Event event) {
+        if (const auto* phase = std::get_if<core::AttemptInPhase>(&event))
+          std::cout << workers::name_of(phase->phase) << " …" << std::endl;
+        if (auto* ended = std::get_if<core::AttemptGone>(&event)) {
+          gone = std::move(*ended);
+          io.stop();
+        }
+      },
+      [](const executors::LiveMetric& seen) {
+        std::cout << "  " << clean(seen.name, 60) << " " << number_words(seen.value) << std::endl;
+      });
+  if (executor.capacity(study).empty())
+    return refuse(exit_bad_input, "no slot: the study wants GPUs that are not free here (overnight doctor)");
+  core::Launch launch{core::AttemptId{1}, core::TrialId{1},        core::ExperimentId{1},
+                      core::RunId{"try"}, core::SlotId{1},         *point,
+                      study.seed,         core::Purpose::baseline, core::worst_case_wall(study)};
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](boost::system::error_code error, int) {
+    if (!error) executor.stop(launch.attempt, core::StopLevel::kill, "interrupted");
+  });
+  executor.launch(launch, study);
+  if (!gone) io.run();
+  show(study, *gone, executors::attempt_folder(fs::absolute(home) / "tried", launch.run, launch.attempt).path);
+  return gone->score ? exit_done : exit_failed;
+}
+
+}  // namespace overnight::cli

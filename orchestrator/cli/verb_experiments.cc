@@ -1,0 +1,252 @@
+// experiments show logs: what was tried.
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/cli/chosen_run.h"
+#include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/published_report.h"
+#include "orchestrator/cli/terminal.h"
+#include "orchestrator/cli/verbs.h"
+#include "orchestrator/executors/attempt_folder.h"
+
+namespace overnight::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct Options {
+  std::string run;
+  std::string status;
+  std::int64_t experiment = 0;
+  bool as_json = false;
+  bool follow = false;
+  std::string stream = "stdout";
+};
+
+json json_of(const core::Params& params) {
+  json out = json::object();
+  for (const auto& [name, value] : params) std::visit([&, &key = name](const auto& v) { out[key] = v; }, value);
+  return out;
+}
+
+json json_of(const core::TrialRecord& trial) {
+  json out{{"trial", core::number(trial.trial)},
+           {"experiment", core::number(trial.experiment)},
+           {"purpose", std::string(core::name_of(trial.purpose))},
+           {"seed", trial.seed},
+           {"cause", std::string(workers::name_of(trial.cause))},
+           {"phase", std::string(workers::name_of(trial.phase))},
+           {"detail", trial.detail},
+           {"self_reported", trial.self_reported},
+           {"metrics", trial.metrics},
+           {"attempts", trial.attempts},
+           {"last_attempt", core::number(trial.last_attempt)},
+           {"slot_ms", trial.used.slot_time.count()},
+           {"finished_unix_ms", trial.finished.ms()}};
+  out["score"] = trial.score ? json(*trial.score) : json(nullptr);
+  return out;
+}
+
+json json_of(const core::ExperimentRecord& experiment, const std::vector<core::TrialRecord>& trials) {
+  json out{{"experiment", core::number(experiment.experiment)},
+           {"run", experiment.run.text},
+           {"status", experiment.status},
+           {"proposer", experiment.proposer},
+           {"hypothesis", experiment.hypothesis},
+           {"params", json_of(experiment.params)},
+           {"hash", experiment.hash},
+           {"admitted_unix_ms", experiment.admitted.ms()}};
+  out["trials"] = json::array();
+  for (const auto& trial : trials) out["trials"].push_back(json_of(trial));
+  return out;
+}
+
+std::string params_words(const core::Params& params) {
+  std::string text;
+  for (const auto& [name, value] : params) {
+    const auto* real = std::get_if<double>(&value);
+    text += (text.empty() ? "" : " ") + name + "=" + (real ? number_words(*real) : core::text_of(value));
+  }
+  return text;
+}
+
+int list(store::HomeReader& reader, const store::RunFacts& facts, const Options& options) {
+  const auto experiments = all_experiments(reader, facts.run.id);
+  const auto trials = all_trials(reader, facts.run.id);
+  std::map<core::ExperimentId, std::vector<core::TrialRecord>> by_experiment;
+  for (const auto& trial : trials) by_experiment[trial.experiment].push_back(trial);
+  json out = json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& experiment : experiments) {
+    if (!options.status.empty() && experiment.status != options.status) continue;
+    const auto& own = by_experiment[experiment.experiment];
+    out.push_back(json_of(experiment, own));
+    std::string score = "-", why;
+    double sum = 0;
+    std::int64_t n = 0;
+    for (const auto& trial : own) {
+      if (trial.score) sum += *trial.score, ++n;
+      if (!trial.score)
+        why = std::string(workers::name_of(trial.cause)) + " in " + std::string(workers::name_of(trial.phase));
+    }
+    if (n > 0) score = number_words(sum / static_cast<double>(n));
+    rows.push_back({std::to_string(core::number(experiment.experiment)), experiment.status, experiment.proposer, score,
+                    std::to_string(n), why, params_words(experiment.params)});
+  }
+  if (options.as_json) {
+    std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  } else {
+    std::cout << table({"#", "status", "proposer", facts.run.study.objective.metric, "n", "failure", "parameters"},
+                       rows, 100);
+  }
+  return exit_done;
+}
+
+int show(store::HomeReader& reader, const store::RunFacts& facts, const Options& options) {
+  const auto experiment = reader.experiment(core::ExperimentId{options.experiment});
+  if (!experiment) return refuse(exit_failed, experiment.error().explain);
+  if (!*experiment)
+    return refuse(exit_not_found, "no experiment " + std::to_string(options.experiment) +
+                                      " in this home; overnight experiments lists those of " + facts.run.id.text);
+  const auto trials = reader.trials_of(core::ExperimentId{options.experiment});
+  if (!trials) return refuse(exit_failed, trials.error().explain);
+  if (options.as_json) {
+    std::cout << json_of(**experiment, *trials).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    return exit_done;
+  }
+  const core::ExperimentRecord& one = **experiment;
+  std::cout << "experiment " << options.experiment << " of " << one.run.text << ": " << one.status << ", proposed by "
+            << clean(one.proposer, 40) << " at " << date_words(one.admitted.ms()) << "\n";
+  if (!one.hypothesis.empty())
+    std::cout << "  hypothesis (the proposer's words): " << clean(one.hypothesis, 400) << "\n";
+  for (const auto& [name, value] : one.params) std::cout << "  " << name << " = " << core::text_of(value) << "\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& trial : *trials) {
+    rows.push_back({std::to_string(core::number(trial.trial)), std::string(core::name_of(trial.purpose)),
+                    std::to_string(trial.seed), trial.score ? number_words(*trial.score) : "-",
+                    std::string(workers::name_of(trial.cause)), std::to_string(trial.attempts),
+                    duration_words(trial.used.slot_time.count()), trial.detail});
+  }
+  std::cout << table({"trial", "purpose", "seed", "score", "cause", "attempts", "slot time", "detail"}, rows, 60);
+  for (const auto& trial : *trials) {
+    if (trial.score) continue;
+    const auto attempt = reader.attempt(trial.last_attempt);
+    if (attempt && *attempt && !(*attempt)->log_tail.empty())
+      std::cout << "\nlast lines of attempt " << core::number(trial.last_attempt) << ":\n"
+                << (*attempt)->log_tail << "\n";
+  }
+  return exit_done;
+}
+
+// Prints what a file holds from `from` on; returns where it ended.
+std::streamoff print_from(const fs::path& file, std::streamoff from) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return from;
+  in.seekg(from);
+  char chunk[65536];
+  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
+    std::cout.write(chunk, in.gcount());
+    from += in.gcount();
+  }
+  std::cout.flush();
+  return from;
+}
+
+// Follows the logs until the attempt has its receipt.
+void follow_logs(const executors::AttemptFolder& folder, const std::vector<fs::path>& files) {
+  const int watch = inotify_init1(IN_CLOEXEC);
+  inotify_add_watch(watch, folder.path.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+  std::map<fs::path, std::streamoff> at;
+  std::error_code ignored;
+  while (true) {
+    const bool over = fs::exists(folder.receipt(), ignored);
+    for (const fs::path& file : files) at[file] = print_from(file, at[file]);
+    if (over) break;
+    pollfd wait{watch, POLLIN, 0};
+    poll(&wait, 1, 1000);
+    char events[4096];
+    if (wait.revents != 0) (void)!read(watch, events, sizeof events);
+  }
+  close(watch);
+}
+
+int logs(store::HomeReader& reader, const store::RunFacts& facts, const Options& options, const fs::path& home) {
+  core::AttemptId attempt{};
+  for (const auto& [id, live] : facts.run.attempts) {
+    if (core::number(live.experiment) == options.experiment) attempt = id;
+  }
+  if (core::number(attempt) == 0) {
+    const auto trials = reader.trials_of(core::ExperimentId{options.experiment});
+    if (trials && !trials->empty()) attempt = trials->back().last_attempt;
+  }
+  if (core::number(attempt) == 0)
+    return refuse(exit_not_found,
+                  "experiment " + std::to_string(options.experiment) + " has no attempt in " + facts.run.id.text);
+  const auto folder = executors::attempt_folder(home, facts.run.id, attempt);
+  std::vector<fs::path> files;
+  for (const char* phase : {"build", "train", "evaluate"})
+    files.push_back(folder.path / (std::string(phase) + "." + options.stream + ".log"));
+  if (options.follow) {
+    follow_logs(folder, files);
+    return exit_done;
+  }
+  bool any = false;
+  for (const fs::path& file : files) any = print_from(file, 0) > 0 || any;
+  if (!any)
+    std::cerr << "overnight: nothing was printed to " << options.stream << " (looked in " << folder.path.string()
+              << ")\n";
+  return exit_done;
+}
+
+template <typename Show>
+int with_run(const Common& common, const std::string& text, Show shown) {
+  auto reader = open_reader(common.home());
+  if (!reader) return refuse(reader.error().code, reader.error().why);
+  const auto facts = choose_run(**reader, common.home(), text);
+  if (!facts) return refuse(facts.error().code, facts.error().why);
+  return shown(**reader, *facts);
+}
+
+}  // namespace
+
+void add_experiments(CLI::App& app, Common& common) {
+  static Options options;
+  CLI::App* experiments = app.add_subcommand("experiments", "list the experiments of a run");
+  experiments->add_option("run", options.run, "the run; the newest if left out");
+  experiments->add_option("--status", options.status, "only queued, running, scored, failed or dropped ones");
+  experiments->add_flag("--json", options.as_json, "print JSON");
+  experiments->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run, [&](auto& r, const auto& f) { return list(r, f, options); });
+    };
+  });
+
+  CLI::App* one = app.add_subcommand("show", "one experiment: parameters, trials, failures");
+  one->add_option("experiment", options.experiment, "its number")->required();
+  one->add_option("--run", options.run, "the run; the newest if left out");
+  one->add_flag("--json", options.as_json, "print JSON");
+  one->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run, [&](auto& r, const auto& f) { return show(r, f, options); });
+    };
+  });
+
+  CLI::App* log = app.add_subcommand("logs", "what an experiment printed");
+  log->add_option("experiment", options.experiment, "its number")->required();
+  log->add_option("--run", options.run, "the run; the newest if left out");
+  log->add_flag("-f,--follow", options.follow, "go on until the attempt has ended");
+  log->add_option("--stream", options.stream, "stdout or stderr")->check(CLI::IsMember({"stdout", "stderr"}));
+  log->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run, [&](auto& r, const auto& f) { return logs(r, f, options, common.home()); });
+    };
+  });
+}
+
+}  // namespace overnight::cli

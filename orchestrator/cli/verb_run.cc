@@ -1,0 +1,190 @@
+// run resume try: the verbs that conduct a run in this process.
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "orchestrator/cli/api_client.h"
+#include "orchestrator/cli/chosen_run.h"
+#include "orchestrator/cli/conduct.h"
+#include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/real_clock.h"
+#include "orchestrator/cli/study_file.h"
+#include "orchestrator/cli/tried.h"
+#include "orchestrator/cli/verbs.h"
+
+extern char** environ;
+
+namespace overnight::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int detach_wait_ms = 20'000;  // for the detached orchestrator to answer
+
+struct Options {
+  StudyOptions study;
+  std::string run;
+  std::string run_id;  // set by --detach for the process behind it
+  bool detach = false, plain = false, all = false;
+};
+
+fs::path keeper_beside(const fs::path& program) { return program.parent_path() / "overnight-worker"; }
+
+// Starts this program again in a session of its own, its output in a file, and waits until it answers.
+int detach(const Common& common, std::vector<std::string> arguments, const core::RunId& run) {
+  const fs::path folder = common.home() / "runs" / run.text;
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) return refuse(exit_bad_input, folder.string() + ": " + failed.message());
+  const std::string log = (folder / "console.log").string(), program = common.program.string();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = -1;
+  const int refused = posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (refused != 0) return refuse(exit_failed, program + " could not be started again");
+  for (int waited = 0; waited < detach_wait_ms; waited += 50) {
+    int status = 0;
+    if (waitpid(pid, &status, WNOHANG) == pid) {
+      std::cerr << "overnight: it ended at once; see " << log << "\n";
+      return WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(exit_failed);
+    }
+    if (call_api(common.home(), "GET", "/v1/view", "", 1000)) {
+      std::cout << run.text << " runs detached (process " << pid << ", output in " << log << ")\n"
+                << "overnight watch shows it, overnight halt stops it\n";
+      return exit_done;
+    }
+    poll(nullptr, 0, 50);
+  }
+  return refuse(exit_failed, "the detached orchestrator does not answer; see " + log);
+}
+
+std::vector<std::string> again(const Common& common, std::initializer_list<std::string> verb) {
+  std::vector<std::string> arguments{common.program.string(), "--home", fs::absolute(common.home()).string()};
+  arguments.insert(arguments.end(), verb);
+  arguments.push_back("--plain");
+  return arguments;
+}
+
+int run(const Common& common, const Options& options) {
+  const fs::path prices = prices_file(common.program);
+  const auto study = read_study(options.study, common.home(), prices);
+  if (!study) return exit_bad_input;
+  const core::WallTime now = RealClock().wall();
+  Conduct what;
+  what.home = common.home();
+  what.study = study;
+  what.run = options.run_id.empty() ? fresh_run_id(study->name, now) : core::RunId{options.run_id};
+  what.keeper = keeper_beside(common.program);
+  what.prices = prices;
+  what.plain = options.plain;
+  if (!study->run_budget.until.empty()) {
+    const auto until = next_time_of_day(study->run_budget.until, now);
+    if (!until)
+      return refuse(exit_bad_input,
+                    "budgets.run.until: \"" + study->run_budget.until + "\" is not a time of day like \"07:30\"");
+    what.until = *until;
+  }
+  if (!options.detach) return conduct(what);
+  auto arguments = again(common, {"run", fs::absolute(options.study.file).string(), "--run-id", what.run.text});
+  for (const std::string& set : options.study.overrides) arguments.insert(arguments.end(), {"--set", set});
+  if (!options.study.site.empty())
+    arguments.insert(arguments.end(), {"--site", fs::absolute(options.study.site).string()});
+  return detach(common, std::move(arguments), what.run);
+}
+
+// The newest run that can go on, or the one that was named.
+int resume(const Common& common, const Options& options) {
+  auto reader = open_reader(common.home());
+  if (!reader) return refuse(reader.error().code, reader.error().why);
+  const auto facts = choose_run(**reader, common.home(), options.run);
+  if (!facts) return refuse(facts.error().code, facts.error().why);
+  const core::Run& run = facts->run;
+  if (facts->ended)
+    return refuse(exit_bad_input, "run " + run.id.text + " is over (" + std::string(core::name_of(run.end->kind)) +
+                                      ": " + run.end->reason + ")");
+  if (run.latch)
+    return refuse(exit_halted, "run " + run.id.text + " is latched by " + run.latch->by + " (" + run.latch->reason +
+                                   "); overnight release " + run.id.text + " --reason WHY lifts that");
+  if (run.hold)
+    return refuse(exit_halted, "run " + run.id.text + " is held by " + run.hold->by + " (" + run.hold->reason +
+                                   "); overnight release " + run.id.text + " --reason WHY lifts that");
+  Conduct what;
+  what.home = common.home();
+  what.run = run.id;
+  what.keeper = keeper_beside(common.program);
+  what.prices = prices_file(common.program);
+  what.plain = options.plain;
+  const core::RunId id = run.id;
+  reader->reset();
+  return options.detach ? detach(common, again(common, {"resume", id.text}), id) : conduct(what);
+}
+
+// For a service manager after a reboot: one unfinished run that nobody stopped, if there is one.
+int resume_interrupted(const Common& common, Options options) {
+  auto reader = open_reader(common.home());
+  if (!reader)
+    return reader.error().code == exit_not_found ? static_cast<int>(exit_done)
+                                                 : refuse(reader.error().code, reader.error().why);
+  const auto runs = (*reader)->runs(0, store::page_max);
+  if (!runs) return refuse(exit_failed, runs.error().explain);
+  for (const auto& facts : runs->items) {
+    const core::Run& run = facts.run;
+    if (facts.ended || run.latch || run.hold || run.end || !run.live) continue;
+    options.run = run.id.text;
+    reader->reset();
+    return resume(common, options);
+  }
+  std::cout << "nothing to resume\n";
+  return exit_done;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Common& common) {
+  static Options options;
+  CLI::App* start = app.add_subcommand("run", "start a run of a study and conduct it to its end");
+  add_study_options(*start, options.study);
+  start->add_flag("--detach", options.detach, "go on in the background; watch and halt reach it");
+  start->add_flag("--plain", options.plain, "plain lines instead of the live view");
+  start->add_option("--run-id", options.run_id)->group("");
+  start->callback([&] { common.chosen = [&] { return run(common, options); }; });
+
+  CLI::App* go_on = app.add_subcommand("resume", "go on with a run after a crash or a stop; lifts no latch");
+  go_on->add_option("run", options.run, "the run; the newest if left out");
+  go_on->add_flag("--detach", options.detach, "go on in the background");
+  go_on->add_flag("--plain", options.plain, "plain lines instead of the live view");
+  go_on->add_flag(
+      "--interrupted", options.all,
+      "the newest run that was cut off and that nobody stopped; nothing to do is fine (for a service manager)");
+  go_on->callback([&] {
+    common.chosen = [&] { return options.all ? resume_interrupted(common, options) : resume(common, options); };
+  });
+
+  CLI::App* once =
+      app.add_subcommand("try", "run the baseline once as it would be run at night, and show metric, time and memory");
+  add_study_options(*once, options.study);
+  once->callback([&] {
+    common.chosen = [&] {
+      const auto study = read_study(options.study, common.home(), prices_file(common.program));
+      return study ? try_once(*study, keeper_beside(common.program), common.home()) : static_cast<int>(exit_bad_input);
+    };
+  });
+}
+
+}  // namespace overnight::cli

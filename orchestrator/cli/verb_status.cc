@@ -1,0 +1,200 @@
+// status runs watch budget breakers: how things stand.
+#include <unistd.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "orchestrator/cli/api_client.h"
+#include "orchestrator/cli/chosen_run.h"
+#include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/live_view.h"
+#include "orchestrator/cli/terminal.h"
+#include "orchestrator/cli/verbs.h"
+#include "orchestrator/server/views.h"
+
+namespace overnight::cli {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string run;
+  bool as_json = false;
+  bool once = false;
+};
+
+std::string state_words(const store::RunFacts& facts) {
+  const core::Run& run = facts.run;
+  if (run.end) return std::string(core::name_of(run.end->kind));
+  if (run.hold) return "held";
+  if (run.live) return run.draining ? "draining" : std::string(core::name_of(run.stage));
+  return "interrupted";
+}
+
+// `live` in the store only says that the last life worked on it; whether one runs now, the socket tells.
+bool somebody_listens(const std::filesystem::path& home) {
+  return call_api(home, "GET", "/v1/view", "", 2000).has_value();
+}
+
+int show_runs(const Common& common, const Options& options) {
+  auto reader = open_reader(common.home());
+  if (!reader) return refuse(reader.error().code, reader.error().why);
+  const auto runs = (*reader)->runs(0, store::page_max);
+  if (!runs) return refuse(exit_failed, runs.error().explain);
+  if (options.as_json) {
+    json out = json::array();
+    for (const auto& facts : runs->items) out.push_back(server::view_of(facts.run, 0, std::nullopt));
+    std::cout << out.dump(2) << "\n";
+    return exit_done;
+  }
+  if (runs->items.empty()) return refuse(exit_not_found, "no run in " + common.home().string());
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& facts : runs->items) {
+    const core::Run& run = facts.run;
+    rows.push_back({run.id.text, run.study.name, state_words(facts), date_words(run.started.ms()),
+                    duration_words(run.wall_used.count()), std::to_string(run.counts.admitted),
+                    run.best ? number_words(*run.best) : "-"});
+  }
+  std::cout << table({"run", "study", "state", "started", "wall", "experiments", "best"}, rows);
+  return exit_done;
+}
+
+int show_budget(const store::RunFacts& facts, bool as_json) {
+  const json view = server::view_of(facts.run, 0, std::nullopt);
+  if (as_json) {
+    std::cout << view["budgets"].dump(2) << "\n";
+    return exit_done;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const json& line : view["budgets"]) {
+    const std::string unit = line["unit"];
+    const std::int64_t left =
+        line["granted"].get<std::int64_t>() - line["used"].get<std::int64_t>() - line["reserved"].get<std::int64_t>();
+    rows.push_back({line["name"], count_words(line["granted"], unit), count_words(line["used"], unit),
+                    count_words(line["reserved"], unit), count_words(left, unit)});
+  }
+  std::cout << table({"budget", "granted", "used", "reserved", "left"}, rows);
+  return exit_done;
+}
+
+int show_breakers(const store::RunFacts& facts, bool as_json) {
+  const json view = server::view_of(facts.run, 0, std::nullopt);
+  if (as_json) {
+    std::cout << view["breakers"].dump(2) << "\n";
+    return exit_done;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const json& line : view["breakers"]) {
+    rows.push_back({line["breaker"], line["level"], line["value"].dump(), line["limit"].dump(),
+                    line["tripped"].get<bool>() ? "tripped" : "closed"});
+  }
+  std::cout << table({"breaker", "level", "value", "limit", "state"}, rows);
+  return exit_done;
+}
+
+int show_status(const Common& common, const Options& options, store::HomeReader& reader, const store::RunFacts& facts) {
+  json view = server::view_of(facts.run, 0, std::nullopt);
+  const bool listens = somebody_listens(common.home());
+  view["orchestrator"] = listens ? "running" : "not running";
+  const auto notes = reader.last_notes(facts.run.id, 12);
+  view["notes"] = json::array();
+  if (notes) {
+    for (const auto& note : *notes) view["notes"].push_back(server::view_of(note.note));
+  }
+  if (options.as_json) {
+    std::cout << view.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    return exit_done;
+  }
+  std::cout << facts.run.id.text << ": " << state_words(facts) << (listens ? "" : ", no orchestrator is running")
+            << "\n";
+  if (facts.run.end) std::cout << "  " << clean(facts.run.end->reason, 500) << "\n";
+  json drawn{{"runs", json::array({view})}, {"slots", json::array()}};
+  drawn["runs"][0]["live"] = true;
+  for (const std::string& line : draw(drawn, {}, {120, 40}, isatty(STDOUT_FILENO) != 0)) std::cout << line << "\n";
+  for (const json& note : view["notes"]) {
+    std::cout << "  " << clock_words(note["wall_unix_ms"]) << "  " << clean(note["kind"], 12) << "  "
+              << clean(note["text"], 160) << "\n";
+  }
+  if (!listens && !facts.run.end) std::cout << "overnight resume " << facts.run.id.text << " goes on with it\n";
+  return exit_done;
+}
+
+int watch(const Common& common, const Options& options) {
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  Screen screen(STDOUT_FILENO);
+  bool seen = false;
+  std::size_t shown = 0;
+  while (true) {
+    const auto reply = call_api(common.home(), "GET", "/v1/view", "");
+    if (!reply) {
+      if (seen) return exit_done;  // it ended
+      return refuse(exit_not_found, reply.error().explain + "; overnight status shows what is stored");
+    }
+    seen = true;
+    const json view = json::parse(reply->body, nullptr, false);
+    if (view.is_discarded()) return refuse(exit_failed, "the orchestrator's answer cannot be read");
+    std::vector<std::string> events;
+    for (const json& event : view["events"]) events.push_back(event.get<std::string>());
+    if (options.as_json) {
+      std::cout << view.dump() << std::endl;
+    } else if (terminal) {
+      screen.show(draw(view, events, screen.size(), true));
+    } else {
+      for (std::size_t i = std::min(shown, events.size()); i < events.size(); ++i)
+        std::cout << clean(events[i], 500) << std::endl;
+      shown = events.size();
+    }
+    if (options.once) return exit_done;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
+template <typename Show>
+int with_run(const Common& common, const std::string& text, Show show) {
+  auto reader = open_reader(common.home());
+  if (!reader) return refuse(reader.error().code, reader.error().why);
+  const auto facts = choose_run(**reader, common.home(), text);
+  if (!facts) return refuse(facts.error().code, facts.error().why);
+  return show(**reader, *facts);
+}
+
+CLI::App* data_verb(CLI::App& app, const char* name, const char* help, Options& options, bool takes_run) {
+  CLI::App* verb = app.add_subcommand(name, help);
+  if (takes_run) verb->add_option("run", options.run, "the run's id or the beginning of it; the newest if left out");
+  verb->add_flag("--json", options.as_json, "print JSON");
+  return verb;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Common& common) {
+  static Options options;  // one process, one verb
+  data_verb(app, "runs", "list the runs of this home", options, false)->callback([&] {
+    common.chosen = [&] { return show_runs(common, options); };
+  });
+  data_verb(app, "status", "how a run stands: budgets, best so far, last events", options, true)->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run,
+                      [&](auto& reader, const auto& facts) { return show_status(common, options, reader, facts); });
+    };
+  });
+  data_verb(app, "budget", "what a run may spend, has reserved and has spent", options, true)->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run,
+                      [&](auto&, const auto& facts) { return show_budget(facts, options.as_json); });
+    };
+  });
+  data_verb(app, "breakers", "each breaker: its signal, its limit, whether it tripped", options, true)->callback([&] {
+    common.chosen = [&] {
+      return with_run(common, options.run,
+                      [&](auto&, const auto& facts) { return show_breakers(facts, options.as_json); });
+    };
+  });
+  CLI::App* attach =
+      data_verb(app, "watch", "attach to the orchestrator that runs here and show it live", options, false);
+  attach->add_flag("--once", options.once, "one view, then stop");
+  attach->callback([&] { common.chosen = [&] { return watch(common, options); }; });
+}
+
+}  // namespace overnight::cli
