@@ -118,7 +118,7 @@ class Conductor {
       return value == nullptr ? std::string() : std::string(value);
     };
     executor_ = std::make_unique<executors::LocalExecutor>(
-        io_, clock_, std::move(settings), [this](core::Event event) { loop_->post(std::move(event)); },
+        io_, clock_, std::move(settings), [this](core::Event event) { take(std::move(event)); },
         [this](const executors::LiveMetric& seen) { metrics_[seen.attempt][seen.name] = seen.value; });
     for (const auto& [id, run] : loaded.runs) {
       for (const auto& [attempt, _] : run.attempts) executor_->expect(attempt, id);
@@ -165,6 +165,12 @@ class Conductor {
   }
 
   // ---- while it runs ----
+
+  // What frees a slot leads to the next launch: a HALT file that lies there already comes first.
+  void take(core::Event event) {
+    if (std::holds_alternative<core::AttemptGone>(event)) obey_halt_files();
+    loop_->post(std::move(event));
+  }
 
   void committed(const core::State& state, const std::vector<core::Note>& notes) {
     for (const core::Note& note : notes) {
@@ -246,15 +252,20 @@ class Conductor {
     if (!screen_ && !terminal_gone_) std::cout << events_.back() << std::endl;
   }
 
-  void look_for_halt() {
+  void obey_halt_files() {
     std::error_code ignored;
-    if (fs::exists(what_.home / "HALT", ignored) && !file_seen_) {
+    if (file_seen_) return;
+    if (fs::exists(what_.home / "HALT", ignored)) {
       file_seen_ = true;
       halt({std::nullopt, "file", "file", "HALT file in " + what_.home.string()});
-    } else if (fs::exists(what_.home / "runs" / what_.run.text / "HALT", ignored) && !file_seen_) {
+    } else if (fs::exists(what_.home / "runs" / what_.run.text / "HALT", ignored)) {
       file_seen_ = true;
       halt({what_.run, "file", "file", "HALT file in the folder of the run"});
     }
+  }
+
+  void look_for_halt() {
+    obey_halt_files();
     poll_.expires_after(halt_poll);
     poll_.async_wait([this](error_code error) {
       if (!error) look_for_halt();

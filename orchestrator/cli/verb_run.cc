@@ -12,6 +12,7 @@
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/conduct.h"
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/published_report.h"
 #include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/study_file.h"
 #include "orchestrator/cli/tried.h"
@@ -115,9 +116,11 @@ int resume(const Common& common, const Options& options) {
   const auto facts = choose_run(**reader, common.home(), options.run);
   if (!facts) return refuse(facts.error().code, facts.error().why);
   const core::Run& run = facts->run;
-  if (facts->ended)
-    return refuse(exit_bad_input, "run " + run.id.text + " is over (" + std::string(core::name_of(run.end->kind)) +
-                                      ": " + run.end->reason + ")");
+  if (facts->ended) {  // killed between the end and the report, perhaps: the report is written again
+    publish_report(**reader, common.home(), run.id);
+    std::cout << "run " << run.id.text << " is over (" << core::name_of(run.end->kind) << ": " << run.end->reason << ")\n";
+    return run.end->kind == core::EndKind::done ? exit_done : exit_failed;
+  }
   if (run.latch)
     return refuse(exit_halted, "run " + run.id.text + " is latched by " + run.latch->by + " (" + run.latch->reason +
                                    "); overnight release " + run.id.text + " --reason WHY lifts that");

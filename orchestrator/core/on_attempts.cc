@@ -180,6 +180,8 @@ void on(Turn& turn, const AttemptGone& event) {
   // A score counts only with the cause that means success; and success without a score is none.
   if (gone.cause != Cause::completed) gone.score.reset();
   if (gone.cause == Cause::completed && !gone.score) gone.cause = Cause::no_metric;
+  // Somebody else ended it (a halt past a hanging orchestrator): that is no result of the trial.
+  if (gone.cause == Cause::stopped && !attempt.stopping) gone.cause = Cause::lease_lost;
 
   Trial& trial = run->trials.at(attempt.trial);
   INVARIANT(trial.running == attempt.id, "a trial knows the attempt that runs it");

@@ -1,0 +1,95 @@
+// kill -9 of the orchestrator at random moments, then resume: no experiment lost or counted twice, no budget overspent,
+// no process left; checked against receipts that the tasks wrote themselves.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <map>
+#include <random>
+#include <sstream>
+
+#include "tests/system/studies.h"
+
+namespace overnight::system_tests {
+namespace {
+
+using nlohmann::json;
+
+constexpr int experiments = 80;
+
+// How many times the orchestrator is killed: a short form for every build, 50 and more in the long one.
+int kills() { return std::getenv("OVERNIGHT_TORTURE") != nullptr ? 200 : 50; }
+
+// Each line that a task wrote at its end: how often for each attempt.
+std::map<std::int64_t, int> own_receipts(const Folder& folder) {
+  std::map<std::int64_t, int> counted;
+  std::istringstream lines(folder.read("receipts"));
+  for (std::string line; std::getline(lines, line);) {
+    const json told = json::parse(line, nullptr, false);
+    if (!told.is_discarded()) ++counted[told["attempt"].get<std::int64_t>()];
+  }
+  return counted;
+}
+
+TEST(KillNine, NothingIsLostOrCountedTwice) {
+  const Folder folder;
+  const std::string script =
+      "attempt=$(sed -n 's/.*\"attempt\": \\([0-9]*\\).*/\\1/p' \"$2\")\necho \"loss: $1\"\n"
+      "echo \"{\\\"attempt\\\": $attempt}\" >> " +
+      folder.path().string() + "/receipts\n";
+  const auto study =
+      write_study(folder, {.script = script,
+                           .experiments = experiments,
+                           .more = "",
+                           .evaluation = "{baseline_replicates: 2, confirm_replicates: 2, confirm_top: 2}"});
+  std::mt19937 random(20261124);
+  int killed = 0;
+  Finished last;
+  for (int life = 0; life < kills() * 4; ++life) {
+    std::vector<std::string> command{overnight(), life == 0 ? "run" : "resume", life == 0 ? study : "--plain",
+                                     "--plain"};
+    if (life > 0) command.pop_back();
+    Program program(command, folder.path());
+    const bool mercy = killed >= kills();
+    if (!mercy && !program.ended_within(std::chrono::milliseconds(random() % 90))) {
+      program.signal(SIGKILL);
+      ++killed;
+    }
+    last = program.wait();
+    if (last.exit_code == 5) {  // killed before the run was written down: the study begins again
+      ASSERT_EQ(run_json(folder, {"runs"}).size(), 0u);
+    }
+    if (last.exit_code == 0 || last.exit_code == 2 || last.exit_code == 1) break;
+    if (last.exit_code == 5) life = -1;
+  }
+  ASSERT_EQ(last.exit_code, 0) << last.output;
+  std::cout << "killed " << killed << " times\n";
+  EXPECT_GE(killed, 40);
+
+  EXPECT_TRUE(alive_in(folder).empty());
+  EXPECT_EQ(run_json(folder, {"audit", "verify"})["verdict"], "intact");
+  const json list = run_json(folder, {"experiments"});
+  EXPECT_EQ(list.size(), static_cast<std::size_t>(experiments) + 1);
+  const auto own = own_receipts(folder);
+  std::map<std::int64_t, int> trials;
+  for (const json& one : list) {
+    EXPECT_EQ(one["status"], "scored") << one;
+    for (const json& trial : one["trials"]) {
+      EXPECT_EQ(++trials[trial["trial"].get<std::int64_t>()], 1) << "a trial is recorded once";
+      const std::int64_t attempt = trial["last_attempt"];
+      EXPECT_EQ(own.contains(attempt) ? own.at(attempt) : 0, 1)
+          << "attempt " << attempt << " was recorded as completed, so it ran to its end, once";
+      EXPECT_EQ(trial["score"], one["params"]["x"]);
+    }
+  }
+  for (const json& line : run_json(folder, {"budget"})) {
+    EXPECT_LE(line["used"].get<std::int64_t>() + line["reserved"].get<std::int64_t>(),
+              line["granted"].get<std::int64_t>())
+        << line;
+    if (line["name"] == "experiments") {
+      EXPECT_EQ(line["used"], experiments);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace overnight::system_tests
