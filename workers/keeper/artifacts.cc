@@ -1,0 +1,81 @@
+#include "workers/keeper/artifacts.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+#include <memory>
+
+#include "workers/keeper/descriptor.h"
+
+namespace overnight::workers {
+namespace {
+
+constexpr std::int64_t entries_max = 1'000'000;
+constexpr int depth_max = 64;
+constexpr std::size_t named_max = 5;
+
+class Sweeper {
+ public:
+  explicit Sweeper(int root) : root_(root) {}
+
+  void folder(int parent, const char* name, const std::string& path, int depth) {
+    const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(fd < 0 ? nullptr : ::fdopendir(fd), ::closedir);
+    if (!listing || depth > depth_max) {
+      sweep_.complete = false;
+      return;
+    }
+    while (const dirent* entry = ::readdir(listing.get())) {
+      if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+      if (++seen_ > entries_max) {
+        sweep_.complete = false;
+        return;
+      }
+      one(fd, entry->d_name, path + entry->d_name, depth);
+    }
+  }
+
+  ArtifactSweep take() { return std::move(sweep_); }
+
+ private:
+  void one(int parent, const char* name, const std::string& path, int depth) {
+    struct stat status {};
+    if (::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (S_ISREG(status.st_mode)) {
+      sweep_.bytes += status.st_size;
+    } else if (S_ISDIR(status.st_mode)) {
+      folder(parent, name, path + "/", depth + 1);
+    } else if (!S_ISLNK(status.st_mode) || !stays_inside(path)) {
+      ::unlinkat(parent, name, 0);
+      ++sweep_.removed_count;
+      if (sweep_.removed.size() < named_max) sweep_.removed.push_back(path.substr(0, 64));
+    }
+  }
+
+  bool stays_inside(const std::string& path) const {
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    const Descriptor target(static_cast<int>(::syscall(SYS_openat2, root_, path.c_str(), &how, sizeof how)));
+    struct stat status {};
+    return target && ::fstat(target.get(), &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+  }
+
+  int root_;
+  std::int64_t seen_ = 0;
+  ArtifactSweep sweep_;
+};
+
+}  // namespace
+
+ArtifactSweep sweep_artifacts(int artifacts_folder) {
+  Sweeper sweeper(artifacts_folder);
+  sweeper.folder(artifacts_folder, ".", "", 0);
+  return sweeper.take();
+}
+
+}  // namespace overnight::workers

@@ -1,0 +1,145 @@
+#include "workers/keeper/containment.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace overnight::workers {
+namespace {
+
+bool write_file(const char* path, const std::string& text) {
+  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+// Our user as itself: files keep their owners, programs see the name they know. Groups beyond the first stay in force
+// but cannot be named.
+bool map_own_user(unsigned uid, unsigned gid) {
+  const std::string user = std::to_string(uid) + " " + std::to_string(uid) + " 1";
+  const std::string group = std::to_string(gid) + " " + std::to_string(gid) + " 1";
+  write_file("/proc/self/setgroups", "deny");
+  return write_file("/proc/self/uid_map", user) && write_file("/proc/self/gid_map", group);
+}
+
+bool mount_private_proc() {
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
+}
+
+// Runs `check` in a child made with `flags`; true if it could be made and `check` held.
+template <typename Check>
+bool holds_in_child(int flags, Check check) {
+  int pidfd = -1;
+  const pid_t pid = fork_with(flags, &pidfd);
+  if (pid < 0) return false;
+  if (pid == 0) ::_exit(check() ? 0 : 1);
+  const Descriptor end(pidfd);
+  int status = 0;
+  return ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// An init must be able to have children: some sandboxes let the namespace be made but not used.
+bool can_fork() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  return pid > 0 && ::waitpid(pid, nullptr, 0) == pid;
+}
+
+void probe_namespaces(Containment& found) {
+  const unsigned uid = ::geteuid();
+  const unsigned gid = ::getegid();
+  const int user = found.needs_user_namespace ? CLONE_NEWUSER : 0;
+  const auto mapped = [&] { return user == 0 || map_own_user(uid, gid); };
+  if (holds_in_child(user | CLONE_NEWPID | CLONE_NEWNS,
+                     [&] { return mapped() && mount_private_proc() && can_fork(); })) {
+    found.pid_namespace = found.private_proc = true;
+  } else {
+    found.pid_namespace = holds_in_child(user | CLONE_NEWPID, [&] { return mapped() && can_fork(); });
+  }
+}
+
+const char* yes(bool value) { return value ? "yes" : "no"; }
+
+}  // namespace
+
+std::string_view name_of(KillMechanism mechanism) {
+  switch (mechanism) {
+    case KillMechanism::pid_namespace:
+      return "pid namespace";
+    case KillMechanism::cgroup:
+      return "cgroup.kill";
+    case KillMechanism::subreaper:
+      return "subreaper loop";
+  }
+  return "unknown";
+}
+
+int fork_with(int flags, int* pidfd) {
+  const long all = flags | SIGCHLD | CLONE_PIDFD;
+  return static_cast<int>(::syscall(SYS_clone, all, nullptr, pidfd, nullptr, nullptr));
+}
+
+Containment probe_capabilities(std::string_view forced) {
+  Containment found;
+  found.cgroups = find_cgroup_places();
+  if (forced != "subreaper" && forced != "cgroup") {
+    probe_namespaces(found);
+    if (!found.pid_namespace) {
+      found.needs_user_namespace = true;
+      probe_namespaces(found);
+      found.needs_user_namespace = found.pid_namespace;
+    }
+  }
+  if (found.pid_namespace) {
+    found.mechanism = KillMechanism::pid_namespace;
+  } else if (forced != "subreaper" && !found.cgroups.kill.empty()) {
+    found.mechanism = KillMechanism::cgroup;
+  }
+  return found;
+}
+
+int clone_flags_for(const Containment& containment) {
+  if (containment.mechanism != KillMechanism::pid_namespace) return 0;
+  return CLONE_NEWPID | (containment.private_proc ? CLONE_NEWNS : 0) |
+         (containment.needs_user_namespace ? CLONE_NEWUSER : 0);
+}
+
+void settle_in_namespaces(const Containment& containment, unsigned uid, unsigned gid) {
+  ::prctl(PR_SET_DUMPABLE, 1);  // else /proc/self belongs to root and the maps cannot be written
+  if (containment.needs_user_namespace) map_own_user(uid, gid);
+  if (containment.private_proc) mount_private_proc();
+}
+
+std::string to_text(const Containment& found) {
+  const auto place = [](const std::string& folder) { return folder.empty() ? std::string("not writable") : folder; };
+  return "process trees are killed by: " + std::string(name_of(found.mechanism)) +
+         "\n  PID namespace:        " + yes(found.pid_namespace) +
+         (found.needs_user_namespace ? " (inside a user namespace)" : "") +
+         "\n  private /proc:        " + yes(found.private_proc) +
+         "\n  cgroup.kill:          " + place(found.cgroups.kill) + "\n  memory is limited by: " +
+         (found.cgroups.memory.empty() ? "reading resident sizes, 5 times a second" : found.cgroups.memory) +
+         "\n  processes limited by: " +
+         (found.cgroups.pids.empty() ? "counting, 5 times a second" : found.cgroups.pids) + "\n";
+}
+
+std::string to_json(const Containment& found) {
+  return nlohmann::json{{"kill_mechanism", std::string(name_of(found.mechanism))},
+                        {"pid_namespace", found.pid_namespace},
+                        {"user_namespace", found.needs_user_namespace},
+                        {"private_proc", found.private_proc},
+                        {"cgroup_kill", found.cgroups.kill},
+                        {"cgroup_memory", found.cgroups.memory},
+                        {"cgroup_pids", found.cgroups.pids}}
+      .dump();
+}
+
+}  // namespace overnight::workers

@@ -1,0 +1,28 @@
+// The life of one attempt: wait for the lease, lay out the folder, run the phases one after the other, judge, write the
+// receipt. Whatever goes wrong becomes a receipt.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "workers/keeper/attempt_folder.h"
+#include "workers/keeper/channel.h"
+#include "workers/keeper/containment.h"
+#include "workers/protocol/order.h"
+#include "workers/protocol/receipt.h"
+
+namespace overnight::workers {
+
+struct KeeperSettings {
+  Containment containment;
+  std::map<std::string, std::string> inherited;  // the orchestrator's environment, of which env_pass is taken
+  std::string program_folder;                    // where the keeper itself lies; appended to the tasks' PATH
+};
+
+// Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks.
+Receipt keep(const Order&, const AttemptFolder&, Channel&, const KeeperSettings&);
+
+// A receipt that names the order, for what fails before or around `keep`.
+Receipt receipt_for(const Order&, Cause, std::string detail);
+
+}  // namespace overnight::workers

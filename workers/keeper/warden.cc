@@ -1,0 +1,207 @@
+#include "workers/keeper/warden.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <limits>
+
+#include "workers/keeper/descendants.h"
+
+namespace overnight::workers {
+namespace {
+
+constexpr int oom_score = 500;  // under memory pressure the kernel takes tasks before keepers and the orchestrator
+
+void tell(int channel, WardenNote::Kind kind, int value) {
+  const WardenNote note{kind, value};
+  (void)!::send(channel, &note, sizeof note, MSG_NOSIGNAL);
+}
+
+// Everything but `kept` and the standard three: the keeper's control channel and receipts are no business of a task.
+void close_all_but(std::vector<int> kept) {
+  std::sort(kept.begin(), kept.end());
+  unsigned next = 3;
+  for (const int fd : kept) {
+    if (fd < 3) continue;
+    const auto here = static_cast<unsigned>(fd);
+    if (here > next) ::syscall(SYS_close_range, next, here - 1, 0);
+    next = std::max(next, here + 1);
+  }
+  ::syscall(SYS_close_range, next, ~0U, 0);
+}
+
+void reset_signals() {
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &plain, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void limit(int resource, rlim_t most) {
+  rlimit now{};
+  ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
+  ::setrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+}
+
+void bind_to_cpus(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  const int highest = *std::max_element(cpus.begin(), cpus.end());
+  cpu_set_t* set = CPU_ALLOC(highest + 1);
+  const std::size_t size = CPU_ALLOC_SIZE(highest + 1);
+  CPU_ZERO_S(size, set);
+  for (const int cpu : cpus) CPU_SET_S(static_cast<std::size_t>(cpu), size, set);
+  ::sched_setaffinity(0, size, set);
+  CPU_FREE(set);
+}
+
+void raise_oom_score() {
+  const Descriptor file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  const std::string text = std::to_string(oom_score);
+  if (file) (void)!::write(file.get(), text.data(), text.size());
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+void enter_groups(const LeaderSpec& spec, int channel) {
+  for (const int group : spec.groups) {
+    if (::write(group, "0", 1) != 1) tell(channel, WardenNote::Kind::group_refused, errno);
+  }
+}
+
+[[noreturn]] void run_leader(const LeaderSpec& spec, const Containment& containment, int channel) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self is ours until exec makes it so anyway
+  ::setsid();
+  enter_groups(spec, channel);
+  bind_to_cpus(spec.cpus);
+  raise_oom_score();
+  limit(RLIMIT_CORE, 0);
+  if (spec.file_bytes_max > 0) limit(RLIMIT_FSIZE, static_cast<rlim_t>(spec.file_bytes_max));
+  if (spec.tasks_max > 0 && containment.needs_user_namespace) limit(RLIMIT_NPROC, static_cast<rlim_t>(spec.tasks_max));
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  ::umask(022);
+  reset_signals();
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(null, 0);
+  ::dup2(spec.out, 1);
+  ::dup2(spec.err, 2);
+  if (::fchdir(spec.work_folder) != 0) {
+    tell(channel, WardenNote::Kind::exec_failed, errno);
+    ::_exit(127);
+  }
+  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  tell(channel, WardenNote::Kind::leader_starts, 0);
+  auto argv = pointers(spec.command);
+  auto env = pointers(spec.env);
+  ::execve(spec.program.c_str(), argv.data(), env.data());
+  int failure = errno;
+  if (failure == ENOEXEC) {  // a script without its first line: as every shell does
+    std::vector<std::string> command = spec.command;
+    command.front() = spec.program;
+    command.insert(command.begin(), "/bin/sh");
+    argv = pointers(command);
+    ::execve("/bin/sh", argv.data(), env.data());
+    failure = errno;
+  }
+  tell(channel, WardenNote::Kind::exec_failed, failure);
+  ::_exit(127);
+}
+
+// Reaps all that ended; true if the leader was among them.
+bool reap(pid_t leader, int& leader_status) {
+  bool found = false;
+  int status = 0;
+  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid != leader) continue;
+    leader_status = status;
+    found = true;
+  }
+  return found;
+}
+
+[[noreturn]] void keeper_is_gone(const Containment& containment) {
+  if (containment.mechanism != KillMechanism::pid_namespace) {
+    kill_descendants(::getpid(), std::numeric_limits<std::int64_t>::max());
+  }
+  ::_exit(0);  // as init this kills the namespace
+}
+
+[[noreturn]] void watch(pid_t leader, const Containment& containment, int channel, int children) {
+  pollfd ready[2] = {{channel, POLLIN, 0}, {children, POLLIN, 0}};
+  while (true) {
+    ::poll(ready, 2, -1);
+    if (ready[1].revents & POLLIN) {
+      signalfd_siginfo info;
+      (void)!::read(children, &info, sizeof info);
+      int status = 0;
+      if (reap(leader, status)) {
+        tell(channel, WardenNote::Kind::leader_ended, status);
+        leader = -1;
+      }
+    }
+    if (ready[0].revents == 0) continue;
+    WardenNote note;
+    const ssize_t size = ::recv(channel, &note, sizeof note, MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) keeper_is_gone(containment);
+    if (size == sizeof note && note.kind == WardenNote::Kind::signal && leader > 0) ::kill(leader, note.value);
+  }
+}
+
+}  // namespace
+
+void run_warden(const LeaderSpec& spec, const Containment& containment, int channel, unsigned uid, unsigned gid) {
+  std::vector<int> kept{channel, spec.out, spec.err, spec.work_folder};
+  kept.insert(kept.end(), spec.groups.begin(), spec.groups.end());
+  close_all_but(std::move(kept));
+  if (containment.mechanism == KillMechanism::pid_namespace) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  } else {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  }
+  settle_in_namespaces(containment, uid, gid);
+  ::prctl(PR_SET_DUMPABLE, 0);  // a task of the same user must not trace its own warden
+  ::prctl(PR_SET_NAME, "overnight-init");
+  sigset_t all;
+  sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  const int children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  // The keeper may have died before the death signal was armed: then this reads the end of file.
+  WardenNote note;
+  if (::recv(channel, &note, sizeof note, 0) != sizeof note) ::_exit(0);
+  const pid_t leader = ::fork();
+  if (leader == 0) run_leader(spec, containment, channel);
+  if (leader < 0) {
+    tell(channel, WardenNote::Kind::exec_failed, errno);
+    ::_exit(0);
+  }
+  close_all_but({channel, children});  // else our copies would keep the log pipes open
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {0, 1, 2}) ::dup2(null, fd);
+  watch(leader, containment, channel, children);
+}
+
+}  // namespace overnight::workers
