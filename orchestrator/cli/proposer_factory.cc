@@ -1,6 +1,8 @@
 #include "orchestrator/cli/proposer_factory.h"
 
-#include "orchestrator/proposers/random_proposer.h"
+#include <cstdlib>
+
+#include "orchestrator/proposers/make_proposer.h"
 
 namespace overnight::cli {
 
@@ -8,9 +10,12 @@ budgets::Result<std::unique_ptr<ports::Proposer>, std::string> make_study_propos
                                                                                    std::size_t index,
                                                                                    const std::filesystem::path&,
                                                                                    const std::filesystem::path&) {
-  const std::string& kind = study.proposers[index].kind;
-  if (kind == "random") return std::make_unique<proposers::RandomProposer>(study.space);
-  return budgets::unexpected("kind " + kind + " is not available yet in this version; random is");
+  proposers::Surroundings around;
+  around.environment = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+  return proposers::make_proposer(study, index, around);
 }
 
 }  // namespace overnight::cli
