@@ -1,8 +1,8 @@
-// What only this machine can tell about a study: programs, folders and data that are missing.
+// What only this machine can tell about a study: programs, folders, data and secrets that are missing.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <sstream>
 
 #include "orchestrator/study/parse.h"
@@ -12,53 +12,124 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool found_in_path(const std::string& program, const std::string& path) {
+constexpr const char* keeper_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";  // the keeper's default
+
+bool is_program(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_regular_file(file, ignored) && access(file.c_str(), X_OK) == 0;
+}
+
+bool found_in(const std::string& path, const std::string& program) {
   std::istringstream folders(path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    if (access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
+    if (is_program(fs::path(folder) / program)) return true;
   }
   return false;
 }
 
-// The PATH that the task will see: the study's own, the passed one, or the keeper's default.
+std::string environment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+// The PATH that the task will see: its own, the passed one, or the keeper's.
 std::string path_of(const core::Task& task) {
   if (const auto own = task.env.find("PATH"); own != task.env.end()) return own->second;
-  const char* passed = std::getenv("PATH");
-  return passed == nullptr ? "/usr/local/bin:/usr/bin:/bin" : passed;
+  const bool passed = std::find(task.env_pass.begin(), task.env_pass.end(), "PATH") != task.env_pass.end();
+  return passed ? environment("PATH", keeper_path) : keeper_path;
 }
+
+class Machine {
+ public:
+  explicit Machine(const core::Study& study) : study_(study), path_(path_of(study.task)) {}
+
+  std::vector<StudyError> look() {
+    const core::Task& task = study_.task;
+    if (task.build) check_phase("build", *task.build, false);
+    check_phase("train", task.train, task.build.has_value());
+    if (task.evaluate) check_phase("evaluate", *task.evaluate, task.build.has_value());
+    std::error_code ignored;
+    if (!task.workspace.empty() && !fs::is_directory(task.workspace, ignored))
+      complain("task.workspace", task.workspace + " is not a folder");
+    for (const std::string& mount : task.mounts) must_exist("task.mounts", mount);
+    must_exist("task.evaluate.private.validation", task.validation_data);
+    must_exist("task.evaluate.private.holdout", task.holdout_data);
+    for (const core::Secret& secret : task.secrets) must_be_set("task.secrets", secret.name);
+    for (std::size_t i = 0; i < study_.proposers.size(); ++i) check_proposer(i);
+    return std::move(errors_);
+  }
+
+ private:
+  void complain(const std::string& path, const std::string& why) { errors_.push_back({"", 0, 0, path, why}); }
+
+  void must_exist(const std::string& path, const std::string& file) {
+    std::error_code ignored;
+    if (!file.empty() && !fs::exists(file, ignored))
+      complain(path, file + " does not exist; create it or correct the path");
+  }
+  void must_be_set(const std::string& path, const std::string& name) {
+    if (std::getenv(name.c_str()) == nullptr) complain(path, name + " is not set in this environment; export it first");
+  }
+
+  // `built`: a build phase may yet make the files of the workspace.
+  void check_phase(const std::string& phase, const core::PhaseSpec& spec, bool built) {
+    if (spec.command.empty()) return;
+    const std::string where = "task." + phase + ".command";
+    const std::string& program = spec.command.front();
+    if (program.find('{') != std::string::npos) return;
+    if (program.find('/') == std::string::npos) {
+      // Programs of ours lie beside the keeper, which adds its folder to the PATH.
+      if (!program.starts_with("overnight-") && !found_in(path_, program)) complain(where, not_on_path(program));
+    } else if (program.front() == '/' ? !is_program(program)
+                                      : !built && !is_program(fs::path(study_.task.workspace) / program)) {
+      complain(where, program + " is not there or cannot be executed" +
+                          (program.front() == '/' ? "" : " (looked in the workspace " + study_.task.workspace + ")"));
+    }
+    check_script(where, spec.command, built);
+  }
+
+  std::string not_on_path(const std::string& program) const {
+    std::string text = "\"" + program + "\" is not found on the PATH that the task will see (" + path_ + ")";
+    if (found_in(environment("PATH", ""), program)) text += "; it is on yours: pass it on with task.env_pass: [PATH]";
+    return text;
+  }
+
+  // "python3 train.py": the script must lie in the workspace.
+  void check_script(const std::string& where, const std::vector<std::string>& command, bool built) {
+    if (built || command.size() < 2 || command[1].starts_with("-") || command[1].find('{') != std::string::npos) return;
+    const std::string name = fs::path(command[0]).filename().string();
+    const std::string extension = fs::path(command[1]).extension().string();
+    const bool script =
+        (name.starts_with("python") && extension == ".py") || ((name == "sh" || name == "bash") && extension == ".sh");
+    std::error_code ignored;
+    if (script && !fs::exists(fs::path(study_.task.workspace) / command[1], ignored))
+      complain(where, command[1] + " is not there" +
+                          (study_.task.workspace.empty()
+                               ? "; name the folder it lies in as task.workspace, or write its absolute path"
+                               : " (looked in the workspace " + study_.task.workspace + ")"));
+  }
+
+  void check_proposer(std::size_t index) {
+    const core::ProposerSpec& spec = study_.proposers[index];
+    const std::string where = "proposers[" + std::to_string(index) + "]";
+    if (!spec.command.empty()) {
+      const std::string& program = spec.command.front();
+      const bool found = program.find('/') == std::string::npos ? found_in(environment("PATH", keeper_path), program)
+                                                                : is_program(program);
+      if (!found) complain(where + ".command", program + " is not found or cannot be executed");
+    }
+    if (const auto key = spec.settings.find("api_key_env"); key != spec.settings.end())
+      must_be_set(where + ".api_key_env", key->second);
+  }
+
+  const core::Study& study_;
+  std::string path_;
+  std::vector<StudyError> errors_;
+};
 
 }  // namespace
 
-std::vector<StudyError> check_machine(const core::Study& study) {
-  std::vector<StudyError> errors;
-  const auto complain = [&](const std::string& path, const std::string& why) {
-    errors.push_back({"", 0, 0, path, why});
-  };
-  const auto check = [&](const char* phase, const core::PhaseSpec& spec) {
-    const std::string& program = spec.command.front();
-    const std::string where = std::string("task.") + phase + ".command";
-    if (program.find('{') != std::string::npos) return;
-    if (program.find('/') == std::string::npos) {
-      // Programs of ours lie beside overnight; the executor puts that folder on the PATH.
-      if (!program.starts_with("overnight-") && !found_in_path(program, path_of(study.task)))
-        complain(where, "\"" + program + "\" is not found on the PATH");
-    } else if (program.front() == '/' ? access(program.c_str(), X_OK) != 0
-                                      : access((fs::path(study.task.workspace) / program).c_str(), X_OK) != 0) {
-      complain(where, "\"" + program + "\" is not there or cannot be executed");
-    }
-  };
-  if (study.task.build) check("build", *study.task.build);
-  check("train", study.task.train);
-  if (study.task.evaluate) check("evaluate", *study.task.evaluate);
-  std::error_code ignored;
-  if (!study.task.workspace.empty() && !fs::is_directory(study.task.workspace, ignored))
-    complain("task.workspace", study.task.workspace + " is not a folder");
-  for (const std::string& mount : study.task.mounts) {
-    if (!fs::exists(mount, ignored)) complain("task.mounts", mount + " does not exist");
-  }
-  if (!study.task.validation_data.empty() && !fs::exists(study.task.validation_data, ignored))
-    complain("task.evaluate.private.validation", study.task.validation_data + " does not exist");
-  return errors;
-}
+std::vector<StudyError> check_machine(const core::Study& study) { return Machine(study).look(); }
 
 }  // namespace overnight::study

@@ -1,26 +1,30 @@
 // From the text of a study file to a Study, or to all that is wrong with it at once, each with its place, its value and
 // the fix.
 //
-// Strict: unknown and duplicate keys, anchors and aliases, several documents are refused. What DESIGN names and this
-// version does not do yet is refused as "not available yet", never ignored.
+// Strict: unknown and duplicate keys, anchors, aliases, tags and several documents are refused. What DESIGN names and
+// this version does not do yet is refused as "not available yet", never ignored. Pure, but for relative paths, which
+// are resolved against the file system.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "budgets/prices.h"
 #include "budgets/result.h"
 #include "orchestrator/core/study.h"
 
 namespace overnight::study {
 
 struct StudyError {
-  std::string file;
+  std::string file;          // of the study or the site file, or "--set key=value"; empty from check_machine
   int line = 0, column = 0;  // from 1; 0: the file as a whole
   std::string path;          // "space.learning_rate.low"
   std::string explain;       // what is wrong, with the value, and the fix
 
   std::string text() const;  // "study.yaml:12:5: space.learning_rate.low: ..."
+  bool operator==(const StudyError&) const = default;
 };
 
 struct Parsed {
@@ -28,14 +32,22 @@ struct Parsed {
   std::vector<StudyError> warnings;
 };
 
+// What stands around a study: the site's own settings, and what models cost.
+struct Surroundings {
+  std::optional<std::string> site;          // text of the site file: executor, notify, governor
+  std::filesystem::path site_file;          // its name, for errors
+  const budgets::Prices* prices = nullptr;  // none: only what a study prices itself has a price
+};
+
 inline constexpr std::size_t study_bytes_max = 1 << 20;  // a study is written by hand
 inline constexpr int study_depth_max = 32;
 
 // `file` is shown in errors and is where relative paths begin; `overrides` are "path.to.key=YAML".
 budgets::Result<Parsed, std::vector<StudyError>> parse_study(const std::string& text, const std::filesystem::path& file,
-                                                             const std::vector<std::string>& overrides = {});
+                                                             const std::vector<std::string>& overrides = {},
+                                                             const Surroundings& around = {});
 
-// What only this machine can tell: programs, folders and data that are missing.
+// What only this machine can tell: programs, folders, data and secrets that are missing. Their `file` is empty.
 std::vector<StudyError> check_machine(const core::Study& study);
 
 }  // namespace overnight::study

@@ -1,96 +1,153 @@
 #include "orchestrator/study/quantities.h"
 
-#include <charconv>
-#include <cmath>
-#include <utility>
-#include <vector>
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
 
 namespace overnight::study {
 namespace {
 
-using Units = std::vector<std::pair<std::string, double>>;
+__extension__ using Wide = unsigned __int128;
 
-constexpr double largest = 4e18;  // below INT64_MAX, so that rounding cannot pass it
+struct Unit {
+  std::string_view name;
+  std::int64_t factor;
+};
 
-// A number at the start of `text` from `at` on; moves `at` behind it.
-std::optional<double> number_at(const std::string& text, std::size_t& at) {
-  double value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data() + at, text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc() || value < 0) return std::nullopt;
-  at = static_cast<std::size_t>(end - text.data());
-  return value;
-}
+constexpr std::array<Unit, 5> durations{{{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}}};
+constexpr std::array<Unit, 17> sizes{{{"TiB", std::int64_t{1} << 40},
+                                      {"GiB", std::int64_t{1} << 30},
+                                      {"MiB", std::int64_t{1} << 20},
+                                      {"KiB", 1024},
+                                      {"B", 1},
+                                      {"TB", 1'000'000'000'000},
+                                      {"GB", 1'000'000'000},
+                                      {"MB", 1'000'000},
+                                      {"kB", 1000},
+                                      {"KB", 1000},
+                                      {"PiB", std::int64_t{1} << 50},
+                                      {"PB", 1'000'000'000'000'000},
+                                      {"k", 1000},
+                                      {"K", 1000},
+                                      {"M", 1'000'000},
+                                      {"G", 1'000'000'000},
+                                      {"T", 1'000'000'000'000}}};
+constexpr std::array<Unit, 6> counts{
+    {{"", 1}, {"k", 1000}, {"K", 1000}, {"M", 1'000'000}, {"G", 1'000'000'000}, {"B", 1'000'000'000}}};
+constexpr std::array<Unit, 2> percents{{{"", 1}, {"%", 1}}};
+constexpr std::array<Unit, 1> dollars{{{"", 1'000'000}}};
 
-std::optional<std::int64_t> whole(double value) {
-  if (!(value >= 0) || value > largest) return std::nullopt;
-  return static_cast<std::int64_t>(std::llround(value));
-}
+constexpr int digits_max = 19;  // fits 64 bits without a sign
 
-// One or, if `repeated`, several numbers with their units.
-std::optional<std::int64_t> with_units(const std::string& text, const Units& units, bool repeated) {
-  std::size_t at = 0;
-  double sum = 0;
-  if (text.empty()) return std::nullopt;
-  while (at < text.size()) {
-    const auto value = number_at(text, at);
-    if (!value) return std::nullopt;
-    const std::size_t from = at;
-    while (at < text.size() && (text[at] < '0' || text[at] > '9')) ++at;
-    const std::string unit = text.substr(from, at - from);
-    bool known = false;
-    for (const auto& [name, factor] : units) {
-      if (name != unit) continue;
-      sum += *value * factor;
-      known = true;
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// "12.5": mantissa 125, scale 10. Moves `at` behind it.
+struct Decimal {
+  std::uint64_t mantissa = 0;
+  std::int64_t scale = 1;
+};
+std::optional<Decimal> decimal_at(const std::string& text, std::size_t& at) {
+  Decimal read;
+  int digits = 0;
+  bool fraction = false;
+  for (; at < text.size(); ++at) {
+    if (text[at] == '.' && !fraction && digits > 0 && at + 1 < text.size() && is_digit(text[at + 1])) {
+      fraction = true;
+    } else if (is_digit(text[at])) {
+      if (++digits > digits_max) return std::nullopt;
+      read.mantissa = read.mantissa * 10 + static_cast<std::uint64_t>(text[at] - '0');
+      if (fraction) read.scale *= 10;
+    } else {
+      break;
     }
-    if (!known || (!repeated && at < text.size())) return std::nullopt;
   }
-  return whole(sum);
+  return digits == 0 ? std::nullopt : std::optional(read);
+}
+
+// One number with its unit, or several in a row ("1h30m").
+Read with_units(const std::string& text, std::size_t at, std::span<const Unit> units, bool several, std::int64_t most,
+                const std::string& like) {
+  const auto refuse = [&](const std::string& why) { return budgets::unexpected(why + "; " + like); };
+  std::int64_t sum = 0;
+  if (at >= text.size()) return refuse("is empty");
+  while (at < text.size()) {
+    const auto number = decimal_at(text, at);
+    if (!number) return refuse(text[at] == '-' ? "must not be negative" : "is not a number with a unit");
+    const std::size_t from = at;
+    while (at < text.size() && !is_digit(text[at])) ++at;
+    const std::string_view name = std::string_view(text).substr(from, at - from);
+    const Unit* unit = nullptr;
+    for (const Unit& one : units) {
+      if (one.name == name) unit = &one;
+    }
+    if (unit == nullptr) return refuse(name.empty() ? "has no unit" : "has a unit that is not known here");
+    if (!several && at < text.size()) return refuse("is more than one number");
+    const Wide exact = static_cast<Wide>(number->mantissa) * static_cast<Wide>(unit->factor);
+    const Wide rounded = (exact + static_cast<Wide>(number->scale) / 2) / static_cast<Wide>(number->scale);
+    if (rounded == 0 && exact != 0) return refuse("is less than one unit can hold");
+    if (rounded > static_cast<Wide>(most - sum)) return refuse("is larger than anything that makes sense");
+    sum += static_cast<std::int64_t>(rounded);
+  }
+  return sum;
+}
+
+std::string in_largest(std::int64_t value, std::span<const Unit> units) {
+  for (const Unit& unit : units) {
+    if (value % unit.factor == 0) return std::to_string(value / unit.factor) + std::string(unit.name);
+  }
+  return std::to_string(value);
 }
 
 }  // namespace
 
-std::optional<std::int64_t> parse_duration(const std::string& text) {
+Read parse_duration(const std::string& text) {
   if (text == "0") return 0;
-  static const Units units{{"ms", 1}, {"s", 1e3}, {"m", 6e4}, {"h", 3.6e6}, {"d", 8.64e7}};
-  return with_units(text, units, true);
+  return with_units(text, 0, durations, true, duration_ms_max, "write a time like 500ms, 20s, 10m, 8h, 2d or 1h30m");
 }
 
-std::optional<std::int64_t> parse_bytes(const std::string& text) {
+Read parse_bytes(const std::string& text) {
   if (text == "0") return 0;
-  static const Units units{{"B", 1},
-                           {"k", 1e3},
-                           {"kB", 1e3},
-                           {"KB", 1e3},
-                           {"MB", 1e6},
-                           {"GB", 1e9},
-                           {"TB", 1e12},
-                           {"KiB", 1024.0},
-                           {"MiB", 1048576.0},
-                           {"GiB", 1073741824.0},
-                           {"TiB", 1099511627776.0}};
-  return with_units(text, units, false);
+  return with_units(text, 0, sizes, false, bytes_max, "write a size like 64GiB, 10MB or 512KiB");
 }
 
-std::optional<std::int64_t> parse_money(const std::string& text) {
-  if (text.size() < 2 || text[0] != '$') return std::nullopt;
-  std::size_t at = 1;
-  const auto value = number_at(text, at);
-  if (!value || at != text.size()) return std::nullopt;
-  return whole(*value * 1e6);
+Read parse_money(const std::string& text) {
+  const std::string like = "write dollars like $20 or $0.05";
+  if (text.empty() || text[0] != '$') return budgets::unexpected("has no unit; " + like);
+  return with_units(text, 1, dollars, false, microusd_max, like);
 }
 
-std::optional<std::int64_t> parse_count(const std::string& text) {
-  static const Units units{{"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}};
-  const auto count = with_units(text, units, false);
-  return count;
+Read parse_count(const std::string& text) {
+  const std::string like = "write a whole number like 2000, 100k or 20M";
+  std::size_t at = 0;
+  const auto number = decimal_at(text, at);
+  if (number && number->scale > 1 && at == text.size()) return budgets::unexpected("is not whole; " + like);
+  return with_units(text, 0, counts, false, count_max, like);
 }
 
-std::optional<std::int64_t> parse_percent(const std::string& text) {
-  static const Units units{{"", 1}, {"%", 1}};
-  const auto percent = with_units(text, units, false);
-  return percent && *percent <= 100 ? percent : std::nullopt;
+Read parse_percent(const std::string& text) {
+  return with_units(text, 0, percents, false, 100, "write a share from 0% to 100%");
+}
+
+std::string duration_text(std::int64_t ms) {
+  if (ms == 0) return "0";
+  std::string text;
+  for (const Unit& unit : durations) {
+    if (ms >= unit.factor) text += std::to_string(ms / unit.factor) + std::string(unit.name);
+    ms %= unit.factor;
+  }
+  return text;
+}
+
+std::string bytes_text(std::int64_t bytes) { return bytes == 0 ? "0" : in_largest(bytes, std::span(sizes).first(5)); }
+
+std::string money_text(std::int64_t microusd) {
+  std::string text = "$" + std::to_string(microusd / 1'000'000);
+  std::int64_t rest = microusd % 1'000'000;
+  if (rest == 0) return text;
+  std::string digits = std::to_string(1'000'000 + rest).substr(1);
+  while (digits.back() == '0') digits.pop_back();
+  return text + "." + digits;
 }
 
 }  // namespace overnight::study

@@ -7,6 +7,8 @@
 namespace overnight::study {
 namespace {
 
+constexpr std::size_t compared_max = 64;  // longer keys are no slips of a known one
+
 // Levenshtein distance, for "did you mean".
 std::size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -23,207 +25,227 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-std::string nearest(const std::string& key, const std::set<std::string>& known) {
-  std::string best;
-  std::size_t least = key.size() / 2 + 1;
-  for (const std::string& candidate : known) {
-    const std::size_t d = distance(key, candidate);
-    if (d < least) least = d, best = candidate;
-  }
-  return best;
+std::string lower(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
 }
 
-std::string list_of(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
+template <typename Number>
+std::optional<Number> number_of(const std::string& text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+const char* kind_words(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::null:
+      return "nothing";
+    case Node::Kind::scalar:
+      return "a single value";
+    case Node::Kind::sequence:
+      return "a list";
+    case Node::Kind::mapping:
+      return "a mapping";
+  }
+  return "";
 }
 
 }  // namespace
 
-void Errors::add(const YAML::Node& at, const std::string& path, const std::string& explain) {
-  const YAML::Mark mark = at.IsDefined() ? at.Mark() : YAML::Mark::null_mark();
-  all.push_back({file_, mark.line < 0 ? 0 : mark.line + 1, mark.column < 0 ? 0 : mark.column + 1, path, explain});
+core::ParamValue value_of(const Node& node) {
+  if (node.quoted) return node.text;
+  if (node.text == "true" || node.text == "false") return node.text == "true";
+  if (const auto whole = number_of<std::int64_t>(node.text)) return *whole;
+  if (const auto real = number_of<double>(node.text); real && std::isfinite(*real)) return *real;
+  return node.text;
 }
 
-std::string scalar_of(const YAML::Node& node) { return node.IsScalar() ? node.Scalar() : ""; }
-
-core::ParamValue value_of(const YAML::Node& node) {
-  const std::string text = scalar_of(node);
-  if (node.Tag() == "!") return text;  // quoted
-  if (text == "true" || text == "false") return text == "true";
-  std::int64_t whole = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
-  if (error == std::errc() && end == text.data() + text.size()) return whole;
-  double real = 0;
-  const auto [real_end, real_error] = std::from_chars(text.data(), text.data() + text.size(), real);
-  if (real_error == std::errc() && real_end == text.data() + text.size() && std::isfinite(real)) return real;
-  return text;
-}
-
-std::optional<std::vector<std::string>> split_command(const std::string& line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool inside = false;
-  char quote = 0;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quote != 0) {
-      if (c == quote) {
-        quote = 0;
-      } else if (c == '\\' && quote == '"' && i + 1 < line.size()) {
-        word.push_back(line[++i]);
-      } else {
-        word.push_back(c);
-      }
-    } else if (c == '\'' || c == '"') {
-      quote = c;
-      inside = true;
-    } else if (c == '\\' && i + 1 < line.size()) {
-      word.push_back(line[++i]);
-      inside = true;
-    } else if (c == ' ' || c == '\t' || c == '\n') {
-      if (inside) words.push_back(word);
-      word.clear();
-      inside = false;
+std::optional<core::Params> params_of(Section& section) {
+  core::Params params;
+  bool good = true;
+  for (const Node::Entry& entry : section.entries()) {
+    if (const Node* value = section.take(entry.key); value == nullptr) {
+      good = false;
+    } else if (!value->is_scalar()) {
+      section.error(entry.key, "must be a number, a text or a truth value");
+      good = false;
     } else {
-      word.push_back(c);
-      inside = true;
+      params[entry.key] = value_of(*value);
     }
   }
-  if (quote != 0) return std::nullopt;
-  if (inside) words.push_back(word);
-  return words;
+  return good ? std::optional(params) : std::nullopt;
 }
 
-Section::Section(Errors& errors, const YAML::Node& node, std::string path)
-    : errors_(errors), node_(node), path_(std::move(path)) {
-  if (!node_.IsMap()) {
-    errors_.add(node_, path_, "must be a mapping of keys to values");
+bool good_name(const std::string& name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (name.empty() || name.size() > 64 || !letter(name[0])) return false;
+  return std::all_of(name.begin(), name.end(),
+                     [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; });
+}
+
+std::string suggestion(const std::string& name, const std::set<std::string>& known) {
+  std::string best, all;
+  std::size_t least = name.size() / 2 + 1;
+  for (const std::string& candidate : known) {
+    all += (all.empty() ? "" : ", ") + candidate;
+    const bool shortened = name.size() >= 3 && candidate.starts_with(name);  // "min" for "minimize"
+    const std::size_t far = name.size() > compared_max ? least
+                            : shortened                ? 0
+                                                       : distance(lower(name), lower(candidate));
+    if (far < least) least = far, best = candidate;
+  }
+  if (!best.empty()) return "did you mean \"" + best + "\"?";
+  return all.empty() ? "nothing is known here" : "known are " + all;
+}
+
+Section::Section(Errors& errors, const Node& node, std::string path)
+    : errors_(errors), node_(node), path_(std::move(path)), valid_(node.is_mapping()) {
+  if (!valid_) {
+    errors_.add(node_.at, path_, std::string("must be a mapping of keys to values, not ") + kind_words(node_));
     return;
   }
-  valid_ = true;
-  for (const auto& pair : node_) {
-    const std::string key = scalar_of(pair.first);
-    if (!values_.emplace(key, pair.second).second) errors_.add(pair.first, path_of(key), "stands here twice; keep one");
-    keys_[key] = pair.first;
+  std::map<std::string, int> lines;
+  for (const Node::Entry& entry : node_.entries) {
+    const auto [first, fresh] = lines.emplace(entry.key, entry.at.line);
+    if (!fresh)
+      errors_.add(entry.at, path_of(entry.key),
+                  "stands here twice (also in line " + std::to_string(first->second) + "); keep one");
   }
 }
 
-std::optional<YAML::Node> Section::take(const std::string& key) {
+const Node* Section::take(const std::string& key) {
   known_.insert(key);
-  const auto found = values_.find(key);
-  if (found == values_.end() || found->second.IsNull()) return std::nullopt;
-  return found->second;
+  const Node* found = node_.find(key);
+  if (found == nullptr || found->kind != Node::Kind::null) return found;
+  error(key, "has no value; give one or leave the key out");
+  return nullptr;
 }
 
 std::optional<Section> Section::section(const std::string& key) {
-  const auto node = take(key);
-  if (!node) return std::nullopt;
+  const Node* node = take(key);
+  if (node == nullptr) return std::nullopt;
   Section made(errors_, *node, path_of(key));
   if (!made.valid()) return std::nullopt;
   return made;
 }
 
 void Section::error(const std::string& key, const std::string& explain) {
-  const auto found = values_.find(key);
-  errors_.add(found == values_.end() ? node_ : found->second, path_of(key), explain);
+  const Node* found = node_.find(key);
+  errors_.add(found == nullptr ? node_.at : found->at, path_of(key), explain);
 }
 
 bool Section::text(const std::string& key, std::string& out) {
-  const auto node = take(key);
-  if (!node) return false;
-  if (!node->IsScalar()) {
-    error(key, "must be a text");
-    return true;
+  const Node* node = take(key);
+  if (node == nullptr) return false;
+  if (!node->is_scalar()) {
+    error(key, std::string("must be a single value, not ") + kind_words(*node));
+    return false;
   }
-  out = node->Scalar();
+  out = node->text;
   return true;
 }
 
 bool Section::texts(const std::string& key, std::vector<std::string>& out) {
-  const auto node = take(key);
-  if (!node) return false;
-  if (!node->IsSequence()) {
-    error(key, "must be a list of texts, like [a, b]");
-    return true;
+  const Node* node = take(key);
+  if (node == nullptr) return false;
+  if (!node->is_sequence()) {
+    error(key, std::string("must be a list of texts like [a, b], not ") + kind_words(*node));
+    return false;
   }
-  for (const auto& item : *node) {
-    if (item.IsScalar()) {
-      out.push_back(item.Scalar());
-    } else {
-      errors_.add(item, path_of(key), "must be a list of texts, like [a, b]");
+  std::vector<std::string> read;
+  for (const Node& item : node->items) {
+    if (!item.is_scalar()) {
+      errors_.add(item.at, path_of(key),
+                  std::string("must be a list of texts like [a, b]; here stands ") + kind_words(item));
+      return false;
     }
+    read.push_back(item.text);
   }
+  out = std::move(read);
   return true;
 }
 
 bool Section::boolean(const std::string& key, bool& out) {
-  std::string text;
-  if (!this->text(key, text)) return false;
-  if (text != "true" && text != "false") error(key, "\"" + text + "\" is neither true nor false");
-  out = text == "true";
+  std::string word;
+  if (!choice(key, word, {"true", "false"})) return false;
+  out = word == "true";
   return true;
 }
 
 bool Section::real(const std::string& key, double& out) {
-  const auto node = take(key);
-  if (!node) return false;
-  const core::ParamValue value = value_of(*node);
+  std::string text;
+  if (!this->text(key, text)) return false;
+  const core::ParamValue value = value_of(*node_.find(key));
   if (const auto* real = std::get_if<double>(&value)) {
     out = *real;
   } else if (const auto* whole = std::get_if<std::int64_t>(&value)) {
     out = static_cast<double>(*whole);
   } else {
-    error(key, "\"" + scalar_of(*node) + "\" is not a number");
+    error(key, shown(text) + " is not a number" + (node_.find(key)->quoted ? "; take the quotes away" : ""));
+    return false;
   }
   return true;
 }
 
 bool Section::whole(const std::string& key, std::int64_t& out, std::int64_t low, std::int64_t high) {
-  const auto node = take(key);
-  if (!node) return false;
-  const core::ParamValue value = value_of(*node);
+  std::string text;
+  if (!this->text(key, text)) return false;
+  const core::ParamValue value = value_of(*node_.find(key));
   const auto* whole = std::get_if<std::int64_t>(&value);
   if (whole == nullptr || *whole < low || *whole > high) {
-    error(key, "\"" + scalar_of(*node) + "\" is not a whole number from " + std::to_string(low) + " to " +
-                   std::to_string(high));
-  } else {
-    out = *whole;
+    error(key, shown(text) + " is not a whole number from " + std::to_string(low) + " to " + std::to_string(high) +
+                   (node_.find(key)->quoted ? "; take the quotes away" : ""));
+    return false;
   }
+  out = *whole;
   return true;
 }
 
-bool Section::quantity(const std::string& key,
-                       const std::function<std::optional<std::int64_t>(const std::string&)>& parse,
-                       const std::string& example, const std::function<void(std::int64_t)>& set) {
+bool Section::choice(const std::string& key, std::string& out, const std::vector<std::string>& among) {
+  std::string word;
+  if (!text(key, word)) return false;
+  if (std::find(among.begin(), among.end(), word) == among.end()) {
+    error(key, shown(word) + " is not known here; " + suggestion(word, {among.begin(), among.end()}));
+    return false;
+  }
+  out = word;
+  return true;
+}
+
+bool Section::quantity(const std::string& key, Read (*parse)(const std::string&), Zero zero,
+                       const std::function<void(std::int64_t)>& set) {
   std::string text;
   if (!this->text(key, text)) return false;
-  const auto value = parse(text);
+  const Read value = parse(text);
   if (!value) {
-    error(key, "\"" + text + "\" cannot be read; write it like " + example);
+    error(key, shown(text) + " " + value.error());
+  } else if (*value == 0 && zero == Zero::refused) {
+    error(key, shown(text) + " would allow nothing at all; for no limit leave the key out");
   } else {
     set(*value);
+    return true;
   }
-  return true;
+  return false;
 }
 
 void Section::not_yet(const std::string& key, const std::string& what) {
-  if (take(key)) error(key, what + " is not available yet in this version; leave it out");
+  known_.insert(key);
+  if (node_.find(key) != nullptr) error(key, what + " not available yet in this version; leave the key out");
 }
 
-void Section::require(const std::string& key) {
-  if (!take(key)) errors_.add(node_, path_of(key), "is missing");
+bool Section::require(const std::string& key) {
+  known_.insert(key);
+  if (node_.find(key) != nullptr) return true;
+  errors_.add(node_.at, path_of(key), "is missing");
+  return false;
 }
 
 void Section::finish() {
   if (!valid_) return;
-  for (const auto& [key, node] : keys_) {
-    if (known_.contains(key)) continue;
-    const std::string close = nearest(key, known_);
-    errors_.add(
-        node, path_of(key),
-        "is not a key here; " + (close.empty() ? "known are: " + list_of(known_) : "did you mean \"" + close + "\"?"));
+  for (const Node::Entry& entry : node_.entries) {
+    if (!known_.contains(entry.key))
+      errors_.add(entry.at, path_of(entry.key), "is not a key here; " + suggestion(entry.key, known_));
   }
 }
 

@@ -1,9 +1,7 @@
-// The section `task`: what is run, and what it may see.
-#include <csignal>
-#include <map>
-#include <regex>
+// The section `task` but for its phases: what a task may see and use, and what is kept of it.
+#include <algorithm>
 
-#include "orchestrator/study/quantities.h"
+#include "orchestrator/study/commands.h"
 #include "orchestrator/study/sections.h"
 
 namespace overnight::study {
@@ -11,154 +9,98 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::map<std::string, int> signals{{"SIGTERM", SIGTERM}, {"SIGINT", SIGINT}, {"SIGUSR1", SIGUSR1},
-                                         {"SIGUSR2", SIGUSR2}, {"SIGHUP", SIGHUP}, {"SIGQUIT", SIGQUIT}};
+constexpr std::size_t secrets_max = 64;  // variables; nobody has that many keys for one task
 
-std::string absolute(const fs::path& folder, const std::string& path) {
-  return path.empty() ? path : fs::weakly_canonical(fs::absolute(folder / path)).string();
+bool good_variable(const std::string& name) {
+  return good_name(name) && name.find('-') == std::string::npos && name.find('.') == std::string::npos;
 }
 
-void read_command(Section& phase, std::vector<std::string>& command) {
-  const auto node = phase.take("command");
-  if (!node) {
-    phase.error("command", "is missing: the program and its arguments, like [python3, train.py, \"{params}\"]");
-    return;
-  }
-  if (node->IsScalar()) {
-    const auto words = split_command(node->Scalar());
-    if (words) {
-      command = *words;
-    } else {
-      phase.error("command", "a quote is not closed");
-    }
-  } else {
-    phase.texts("command", command);
-  }
-  if (command.empty() || command.front().empty()) phase.error("command", "is empty");
-}
-
-void check_substitutions(Section& phase, const std::vector<std::string>& command, const core::Study& study) {
-  static const std::regex braces(R"(\{([a-z]+)(\.([A-Za-z0-9_.-]+))?\})");
-  for (const std::string& argument : command) {
-    for (auto it = std::sregex_iterator(argument.begin(), argument.end(), braces); it != std::sregex_iterator(); ++it) {
-      const std::string name = (*it)[1], parameter = (*it)[3];
-      const auto at = static_cast<std::size_t>(it->position());
-      if (at > 0 && argument[at - 1] == '{') continue;  // "{{" is a brace
-      const bool known = parameter.empty()
-                             ? (name == "experiment" || name == "params" || name == "seed" || name == "artifacts")
-                             : name == "p";
-      if (!known) {
-        phase.error("command", "\"" + it->str() +
-                                   "\" stands for nothing; known are {experiment} {params} {p.NAME} {seed} "
-                                   "{artifacts}, and {{ for a brace");
-      } else if (!parameter.empty() && study.space.find(parameter) == nullptr) {
-        phase.error("command", "\"" + it->str() + "\" names a parameter that the space does not have");
-      }
-    }
-  }
-}
-
-void read_metrics(Section& phase, std::map<std::string, std::string>& metrics) {
-  auto section = phase.section("metrics");
-  if (!section) return;
-  for (const auto& [name, _] : section->all()) {
-    std::string pattern;
-    section->text(name, pattern);
-    try {
-      const std::regex compiled(pattern, std::regex::extended);
-      if (compiled.mark_count() < 1)
-        section->error(name, "the pattern needs a group around the value, like ^val_bpb:[[:space:]]+([0-9.]+)");
-    } catch (const std::regex_error&) {
-      try {
-        const std::regex again(pattern);
-        if (again.mark_count() < 1)
-          section->error(name, "the pattern needs a group around the value, like ^val_bpb:\\s+([0-9.]+)");
-      } catch (const std::regex_error& error) {
-        section->error(name, "\"" + pattern + "\" is no regular expression: " + error.what());
-      }
-    }
-    metrics[name] = pattern;
-  }
-}
-
-core::PhaseSpec read_phase(Section phase, bool train, const core::Study& study) {
-  core::PhaseSpec spec;
-  read_command(phase, spec.command);
-  check_substitutions(phase, spec.command, study);
-  phase.quantity("timeout", parse_duration, "10m", [&](std::int64_t ms) { spec.timeout = core::Millis::of(ms); });
-  if (train) {
-    phase.quantity("budget", parse_duration, "5m", [&](std::int64_t ms) { spec.budget = core::Millis::of(ms); });
-    if (auto stop = phase.section("stop")) {
-      std::string name;
-      if (stop->text("signal", name)) {
-        const auto found = signals.find(name);
-        if (found == signals.end()) {
-          stop->error("signal", "\"" + name + "\" is not one of SIGTERM SIGINT SIGUSR1 SIGUSR2 SIGHUP SIGQUIT");
-        } else {
-          spec.stop_signal = found->second;
-        }
-      }
-      stop->quantity("grace", parse_duration, "5s", [&](std::int64_t ms) { spec.grace = core::Millis::of(ms); });
-      stop->finish();
-    }
-  }
-  read_metrics(phase, spec.metrics);
-  if (!train && phase.node()["private"]) phase.take("private");
-  phase.finish();
-  return spec;
-}
-
-void read_private(Section& task, const fs::path& folder, core::Task& out) {
-  const YAML::Node evaluate = task.node()["evaluate"];
-  if (!evaluate || !evaluate.IsMap() || !evaluate["private"] || !evaluate["private"].IsMap()) return;
-  const YAML::Node data = evaluate["private"];
-  if (data["validation"]) out.validation_data = absolute(folder, scalar_of(data["validation"]));
-  if (data["holdout"]) out.holdout_data = absolute(folder, scalar_of(data["holdout"]));
+void check_variable(Section& section, const std::string& key, const std::string& name) {
+  if (!good_variable(name))
+    section.error(key, shown(name) + " is no environment variable; letters, digits and '_', like WANDB_MODE");
+  if (name.starts_with("OVERNIGHT_")) section.error(key, shown(name) + ": names that begin with OVERNIGHT_ are ours");
 }
 
 void read_seed(Section& task, core::SeedDelivery& seed) {
   auto section = task.section("seed");
   if (!section) return;
-  std::string text;
-  if (section->text("env", text)) seed = {core::SeedDelivery::Kind::env, text, ""};
-  if (section->text("argv", text)) seed = {core::SeedDelivery::Kind::argv, text, ""};
+  int ways = 0;
+  if (section->text("env", seed.name)) {
+    ++ways;
+    seed.kind = core::SeedDelivery::Kind::env;
+    check_variable(*section, "env", seed.name);
+  }
+  if (section->text("argv", seed.name)) {
+    ++ways;
+    seed.kind = core::SeedDelivery::Kind::argv;
+    if (!seed.name.starts_with("-")) section->error("argv", shown(seed.name) + " is no flag; write one like --seed");
+  }
   if (auto replace = section->section("replace")) {
+    ++ways;
     seed.kind = core::SeedDelivery::Kind::replace;
     replace->require("file");
     replace->require("pattern");
-    replace->text("file", seed.name);
-    replace->text("pattern", seed.pattern);
+    if (replace->text("file", seed.name)) {
+      const fs::path file(seed.name);
+      const bool outside = file.is_absolute() || std::find(file.begin(), file.end(), "..") != file.end();
+      if (outside) replace->error("file", shown(seed.name) + " must lie in the workspace; write a path relative to it");
+      if (task.node().find("workspace") == nullptr)
+        replace->error("file", "needs task.workspace, in whose copy it is changed");
+    }
+    if (replace->text("pattern", seed.pattern)) check_pattern(*replace, "pattern", seed.pattern, "^SEED = ([0-9]+)");
     replace->finish();
   }
+  if (ways != 1)
+    task.error("seed", "names not one way but " + std::to_string(ways) +
+                           "; write env: SEED, argv: --seed or replace: {file: train.py, pattern: ...}");
   section->finish();
-  if (seed.kind == core::SeedDelivery::Kind::none)
-    task.error("seed", "names no way: env: SEED, argv: --seed, or replace: {file, pattern}");
 }
 
-void read_environment(Section& task, const fs::path& folder, core::Task& out,
-                      const std::function<void(const std::string&, const std::string&)>& complain) {
+void read_secret(Section& one, const std::set<std::string>& phases, core::Task& out) {
+  core::Secret secret;
+  one.require("name");
+  one.require("phase");
+  if (one.text("name", secret.name)) check_variable(one, "name", secret.name);
+  if (one.choice("phase", secret.phase, {"build", "train", "evaluate"}) && !phases.contains(secret.phase))
+    one.error("phase", "this task has no phase " + secret.phase);
+  one.finish();
+  if (out.env.contains(secret.name) ||
+      std::find(out.env_pass.begin(), out.env_pass.end(), secret.name) != out.env_pass.end())
+    one.error("name", shown(secret.name) + " stands in env or env_pass too, where every phase sees it");
+  out.secrets.push_back(secret);
+}
+
+void read_secrets(Section& task, core::Task& out) {
+  const Node* secrets = task.take("secrets");
+  if (secrets == nullptr) return;
+  if (!secrets->is_sequence() || secrets->items.size() > secrets_max) {
+    task.error("secrets", "must be a list like [{name: HF_TOKEN, phase: train}], of at most 64");
+    return;
+  }
+  std::set<std::string> phases{"train"};
+  if (out.build) phases.insert("build");
+  if (out.evaluate) phases.insert("evaluate");
+  for (std::size_t i = 0; i < secrets->items.size(); ++i) {
+    Section one(task.errors(), secrets->items[i], task.path_of("secrets[" + std::to_string(i) + "]"));
+    if (one.valid()) read_secret(one, phases, out);
+  }
+}
+
+void read_environment(Section& task, const fs::path& folder, core::Task& out) {
   if (auto env = task.section("env")) {
-    for (const auto& [name, _] : env->all()) {
-      env->text(name, out.env[name]);
-      if (name.starts_with("OVERNIGHT_")) env->error(name, "names that begin with OVERNIGHT_ are ours");
+    for (const Node::Entry& entry : env->entries()) {
+      check_variable(*env, entry.key, entry.key);
+      std::string value;
+      if (env->text(entry.key, value)) out.env[entry.key] = with_study_folder(std::move(value), folder, false);
     }
   }
   task.texts("env_pass", out.env_pass);
+  for (const std::string& name : out.env_pass) check_variable(task, "env_pass", name);
   std::vector<std::string> mounts;
   task.texts("mounts", mounts);
-  for (const std::string& mount : mounts) out.mounts.push_back(absolute(folder, mount));
-  const auto secrets = task.take("secrets");
-  if (!secrets) return;
-  for (const auto& item : *secrets) {
-    core::Secret secret;
-    if (item.IsMap()) {
-      if (item["name"]) secret.name = scalar_of(item["name"]);
-      if (item["phase"]) secret.phase = scalar_of(item["phase"]);
-    }
-    if (secret.name.empty() || (secret.phase != "build" && secret.phase != "train" && secret.phase != "evaluate")) {
-      complain("secrets", "each is {name: VARIABLE, phase: build, train or evaluate}");
-    }
-    out.secrets.push_back(secret);
+  for (const std::string& mount : mounts) {
+    if (mount.empty()) task.error("mounts", "holds an empty path");
+    out.mounts.push_back(absolute_path(folder, mount));
   }
 }
 
@@ -169,14 +111,15 @@ void read_artifacts(Section& task, core::ArtifactPolicy& policy) {
   if (section->texts("keep", kept)) {
     policy = {false, 0, false};
     for (const std::string& one : kept) {
+      const Read top = one.starts_with("top ") ? parse_count(one.substr(4)) : budgets::unexpected(std::string());
       if (one == "champion") {
         policy.champion = true;
       } else if (one == "all") {
         policy.all = true;
-      } else if (one.starts_with("top ") && parse_count(one.substr(4))) {
-        policy.top = *parse_count(one.substr(4));
+      } else if (top && *top > 0) {
+        policy.top = *top;
       } else {
-        section->error("keep", "\"" + one + "\" is not one of champion, all, \"top N\"");
+        section->error("keep", shown(one) + " is not one of champion, all, \"top 10\"");
       }
     }
   }
@@ -184,47 +127,55 @@ void read_artifacts(Section& task, core::ArtifactPolicy& policy) {
 }
 
 void read_retries(Section& task, core::RetryPolicy& retries) {
+  constexpr std::int64_t most = 10;  // what failed ten times will fail again
   auto section = task.section("retries");
   if (!section) return;
-  section->whole("crash", retries.crash, 0, 10);
-  section->whole("infrastructure", retries.infrastructure, 0, 10);
-  section->whole("timeout", retries.timeout, 0, 10);
-  section->whole("out_of_memory", retries.out_of_memory, 0, 10);
-  section->quantity("backoff", parse_duration, "5s", [&](std::int64_t ms) { retries.backoff = core::Millis::of(ms); });
+  section->whole("crash", retries.crash, 0, most);
+  section->whole("infrastructure", retries.infrastructure, 0, most);
+  section->whole("timeout", retries.timeout, 0, most);
+  section->whole("out_of_memory", retries.out_of_memory, 0, most);
+  section->quantity("backoff", parse_duration, Section::Zero::allowed,
+                    [&](std::int64_t ms) { retries.backoff = core::Millis::of(ms); });
   section->finish();
 }
 
 void read_workspace(Section& task, const fs::path& folder, core::Task& out) {
-  const auto node = task.take("workspace");
-  if (!node) return;
-  if (node->IsScalar()) {
-    out.workspace = absolute(folder, node->Scalar());
-    return;
-  }
-  auto section = task.section("workspace");
-  if (!section) return;
   std::string path;
-  if (section->text("path", path)) out.workspace = absolute(folder, path);
-  section->not_yet("editable", "editing code");
-  section->not_yet("readonly", "editing code");
-  section->finish();
+  const Node* node = task.take("workspace");
+  if (node == nullptr) return;
+  if (node->is_mapping()) {
+    auto section = task.section("workspace");
+    section->require("path");
+    section->text("path", path);
+    section->not_yet("editable", "code edits are");
+    section->not_yet("readonly", "code edits are");
+    section->finish();
+  } else {
+    task.text("workspace", path);
+  }
+  out.workspace = absolute_path(folder, path);
 }
 
 }  // namespace
+
+std::string absolute_path(const fs::path& folder, const std::string& path) {
+  if (path.empty()) return path;
+  std::error_code failed;
+  const fs::path whole = fs::absolute(folder / path, failed);
+  if (failed) return path;
+  const fs::path real = fs::weakly_canonical(whole, failed);
+  return (failed ? whole.lexically_normal() : real).string();
+}
 
 void read_task(Section& study, const fs::path& folder, core::Study& out) {
   study.require("task");
   auto task = study.section("task");
   if (!task) return;
   read_workspace(*task, folder, out.task);
-  if (auto build = task->section("build")) out.task.build = read_phase(std::move(*build), false, out);
-  task->require("train");
-  if (auto train = task->section("train")) out.task.train = read_phase(std::move(*train), true, out);
-  if (auto evaluate = task->section("evaluate")) out.task.evaluate = read_phase(std::move(*evaluate), false, out);
-  read_private(*task, folder, out.task);
+  read_phases(*task, folder, out);
   read_seed(*task, out.task.seed);
-  read_environment(*task, folder, out.task,
-                   [&](const std::string& key, const std::string& why) { task->error(key, why); });
+  read_environment(*task, folder, out.task);
+  read_secrets(*task, out.task);
   if (auto resources = task->section("resources")) {
     resources->whole("gpus", out.task.gpus, 0, 64);
     resources->whole("cpus", out.task.cpus, 1, 1024);
