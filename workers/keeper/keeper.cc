@@ -64,8 +64,8 @@ class Attempt {
 
  private:
   void await_lease() {
-    // Looks before it waits: an orchestrator that died while we started has closed the channel already, and a closed channel is no
-    // longer waited for.
+    // Looks before it waits: an orchestrator that died while we started has closed the channel already, and a closed
+    // channel is no longer waited for.
     for (assent_.look(); !assent_.granted() && !assent_.demand(); assent_.look()) {
       std::vector<pollfd> waiting;
       assent_.add_to(waiting);

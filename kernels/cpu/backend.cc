@@ -1,0 +1,99 @@
+// Chooses the table for this machine; matrix products by OpenBLAS.
+#include <cblas.h>
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "kernels/cpu/tables.h"
+
+namespace overnight::kernels {
+namespace {
+
+bool runs(std::string_view name) {
+  if (name == "base") return true;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (name == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (name == "avx512")
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+#endif
+  return false;
+}
+
+int narrow(std::size_t size) { return static_cast<int>(size); }
+
+}  // namespace
+
+const Backend* cpu_backend_named(const char* name) {
+  if (!runs(name)) return nullptr;
+#if defined(__x86_64__)
+  for (const Backend* table : {&avx512::table, &avx2::table}) {
+    if (std::string_view(table->name) == name) return table;
+  }
+#endif
+  return std::string_view("base") == name ? &base::table : nullptr;
+}
+
+const Backend& cpu_backend() {
+  for (const char* name : {"avx512", "avx2"}) {
+    if (const Backend* table = cpu_backend_named(name)) return *table;
+  }
+  return base::table;
+}
+
+void linear_forward(float* out, const float* in, const float* weights, std::size_t rows, std::size_t inputs,
+                    std::size_t outputs, bool add) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(rows), narrow(outputs), narrow(inputs), 1, in,
+              narrow(inputs), weights, narrow(inputs), add ? 1.0f : 0.0f, out, narrow(outputs));
+}
+
+void linear_backward_input(float* din, const float* dout, const float* weights, std::size_t rows, std::size_t inputs,
+                           std::size_t outputs, bool add) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, narrow(rows), narrow(inputs), narrow(outputs), 1, dout,
+              narrow(outputs), weights, narrow(inputs), add ? 1.0f : 0.0f, din, narrow(inputs));
+}
+
+void linear_backward_weights(float* dweights, const float* dout, const float* in, std::size_t rows, std::size_t inputs,
+                             std::size_t outputs, bool add) {
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, narrow(outputs), narrow(inputs), narrow(rows), 1, dout,
+              narrow(outputs), in, narrow(inputs), add ? 1.0f : 0.0f, dweights, narrow(inputs));
+}
+
+void use_one_thread_per_call() { openblas_set_num_threads(1); }
+
+const char* blas_core() { return openblas_get_corename(); }
+
+const char* better_blas_core() {
+  const std::string_view core = blas_core();
+  for (const char* old : {"Prescott", "Nehalem", "Core2", "Penryn", "Sandybridge", "Generic", "generic"}) {
+    if (core != old) continue;
+    if (runs("avx512")) return "SKYLAKEX";
+    if (runs("avx2")) return "HASWELL";
+  }
+  return "";
+}
+
+void restart_with_better_blas_core(char** argv) {
+  const char* better = better_blas_core();
+  if (*better == '\0' || std::getenv("OPENBLAS_CORETYPE") != nullptr) return;
+  setenv("OPENBLAS_CORETYPE", better, 1);
+  execv("/proc/self/exe", argv);  // if it fails, this program goes on, slower
+}
+
+void rotary_table(float* turns, std::size_t context, std::size_t head_size) {
+  const std::size_t half = head_size / 2;
+  for (std::size_t t = 0; t < context; ++t) {
+    for (std::size_t i = 0; i < half; ++i) {
+      const double angle =
+          static_cast<double>(t) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
+      turns[t * head_size + i] = static_cast<float>(std::cos(angle));
+      turns[t * head_size + half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+}  // namespace overnight::kernels

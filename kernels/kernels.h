@@ -1,0 +1,95 @@
+// The arithmetic of the trainer, as a table of launchers: one function per op and direction, on plain memory. No CUDA
+// here; a GPU backend is another table.
+//
+// Tensors are row-major floats; `rows` are tokens (batch x time), position t of a row is row % context. Launchers never
+// allocate and use the calling thread alone: callers run several lanes side by side. Forward functions overwrite their
+// outputs. Backward functions add to gradients where a parameter `add` is true, and overwrite otherwise. What each op
+// means is written in reference/reference.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace overnight::kernels {
+
+struct AttentionShape {
+  std::size_t batch = 0, context = 0, heads = 0, head_size = 0;
+};
+
+struct Backend {
+  const char* name;
+
+  // out[rows, width] = table[ids[row], :]
+  void (*embedding_forward)(float* out, const std::int32_t* ids, const float* table, std::size_t rows,
+                            std::size_t width);
+  // dtable[ids[row], :] += dout[row, :], in the order of the rows (deterministic)
+  void (*embedding_backward)(float* dtable, const std::int32_t* ids, const float* dout, std::size_t rows,
+                             std::size_t width);
+
+  // out = in / rms(in) per row, rms with epsilon 1e-6 inside the root; rstd[row] is kept for backward
+  void (*rmsnorm_forward)(float* out, float* rstd, const float* in, std::size_t rows, std::size_t width);
+  void (*rmsnorm_backward)(float* din, const float* dout, const float* in, const float* rstd, std::size_t rows,
+                           std::size_t width, bool add);
+
+  // q and k of qkv[rows, 3 * heads * head_size]: each head normalised (as rmsnorm), then rotated by its position
+  // (rotary embedding, halves paired, base 10000), into qk[rows, 2 * heads * head_size]; rstd[rows, 2 * heads] is kept.
+  // `turns` is what rotary_table fills.
+  void (*qk_forward)(float* qk, float* rstd, const float* qkv, const float* turns, AttentionShape shape);
+  // dqkv's first two thirds are overwritten.
+  void (*qk_backward)(float* dqkv, const float* dqk, const float* qkv, const float* rstd, const float* turns,
+                      AttentionShape shape);
+
+  // Causal softmax attention: queries and keys from qk, values from the last third of qkv. `weights` [batch, heads,
+  // context, context] is kept for backward. out[rows, heads * head_size].
+  void (*attention_forward)(float* out, float* weights, const float* qk, const float* qkv, AttentionShape shape);
+  // dqk is overwritten, and the last third of dqkv. `scratch` holds context * context floats.
+  void (*attention_backward)(float* dqk, float* dqkv, const float* dout, const float* weights, const float* qk,
+                             const float* qkv, float* scratch, AttentionShape shape);
+
+  // out = max(in, 0)^2
+  void (*relu2_forward)(float* out, const float* in, std::size_t count);
+  void (*relu2_backward)(float* din, const float* dout, const float* in, std::size_t count, bool add);
+
+  // Cross-entropy of logits[rows, width] against targets, summed, in nats; a target below 0 is not counted. With
+  // `scale` > 0 the logits are replaced by scale * d(sum)/d(logits).
+  double (*cross_entropy)(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t width, float scale);
+
+  // to += from; the sum of squares of a vector
+  void (*add)(float* to, const float* from, std::size_t count);
+  double (*sum_of_squares)(const float* values, std::size_t count);
+
+  // AdamW (Loshchilov and Hutter 2019): moments in place, gradient scaled by `gradient_scale` first.
+  void (*adamw)(float* weights, float* first, float* second, const float* gradient, std::size_t count,
+                float learning_rate, float beta1, float beta2, float correction1, float correction2, float epsilon,
+                float weight_decay, float gradient_scale);
+};
+
+// The best CPU table that this machine can run; the same binary runs on any x86-64.
+const Backend& cpu_backend();
+// A table by its name ("avx512", "avx2", "base"); null if this machine or this build has it not. For tests.
+const Backend* cpu_backend_named(const char* name);
+
+// out[rows, outputs] = in[rows, inputs] * weights[outputs, inputs]^T, plus what is in `out` if `add`
+void linear_forward(float* out, const float* in, const float* weights, std::size_t rows, std::size_t inputs,
+                    std::size_t outputs, bool add);
+void linear_backward_input(float* din, const float* dout, const float* weights, std::size_t rows, std::size_t inputs,
+                           std::size_t outputs, bool add);
+void linear_backward_weights(float* dweights, const float* dout, const float* in, std::size_t rows, std::size_t inputs,
+                             std::size_t outputs, bool add);
+
+// Matrix products use the calling thread alone from now on.
+void use_one_thread_per_call();
+
+// Which set of matrix kernels OpenBLAS chose ("SkylakeX", "Haswell", ...), and the one that this CPU deserves; they
+// differ on CPUs that are younger than the library, which it takes for ones of 2004. Empty: nothing better is known.
+const char* blas_core();
+const char* better_blas_core();
+
+// Starts this program again with OPENBLAS_CORETYPE set, if a better core is known and the variable is not set. To be
+// called first in main: the library reads the variable when it is loaded.
+void restart_with_better_blas_core(char** argv);
+
+// turns[context, head_size]: cosines, then sines, of head_size / 2 angles for each position.
+void rotary_table(float* turns, std::size_t context, std::size_t head_size);
+
+}  // namespace overnight::kernels

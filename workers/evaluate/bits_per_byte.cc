@@ -1,0 +1,88 @@
+#include "workers/evaluate/bits_per_byte.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <numbers>
+
+namespace overnight::workers {
+namespace {
+
+// -log2 of the probability that the logits give to `target`: log-sum-exp in double precision.
+double bits_of(const float* logits, std::size_t width, std::int32_t target) {
+  double largest = static_cast<double>(logits[0]);
+  for (std::size_t i = 1; i < width; ++i) largest = std::max(largest, static_cast<double>(logits[i]));
+  double sum = 0;
+  for (std::size_t i = 0; i < width; ++i) sum += std::exp(static_cast<double>(logits[i]) - largest);
+  return (std::log(sum) + largest - static_cast<double>(logits[static_cast<std::size_t>(target)])) / std::numbers::ln2;
+}
+
+}  // namespace
+
+std::vector<Row> rows_of(const Documents& documents, std::size_t context) {
+  std::vector<Row> rows;
+  const std::size_t stride = std::max<std::size_t>(1, context / 2);
+  for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
+    const std::size_t inputs = documents.tokens[d].size() - 1;  // the last token is only a target
+    for (std::size_t from = 0, counted = 0; counted < inputs; from += stride) {
+      const std::size_t to = std::min(from + context, inputs);
+      rows.push_back({d, from, counted, to});
+      counted = to;
+    }
+  }
+  return rows;
+}
+
+std::vector<Row> subset_of(const std::vector<Row>& rows, std::size_t targets) {
+  std::size_t all = 0;
+  for (const Row& row : rows) all += row.to - row.count_from;
+  if (all <= targets) return rows;
+  const std::size_t every = (all + targets - 1) / targets;
+  std::vector<Row> chosen;
+  for (std::size_t i = every / 2; i < rows.size(); i += every) chosen.push_back(rows[i]);
+  return chosen;
+}
+
+BitsPerByte bits_per_byte(const ModelConfig& config, const float* parameters, const Documents& documents,
+                          const std::vector<Row>& rows, std::size_t batch) {
+  kernels::use_one_thread_per_call();
+  const Transformer model = make_transformer(config, batch, Graph::Purpose::inference);
+  const auto context = static_cast<std::size_t>(config.context), width = static_cast<std::size_t>(config.vocabulary);
+  const std::unique_ptr<float, decltype(&std::free)> arena(
+      static_cast<float*>(std::aligned_alloc(64, (model.graph.arena_floats() * sizeof(float) + 63) / 64 * 64)),
+      std::free);
+  if (!arena) throw std::bad_alloc();
+  std::vector<std::int32_t> inputs(batch * context);
+  Memory memory;
+  memory.backend = &kernels::cpu_backend();
+  memory.parameters = parameters;
+  memory.arena = arena.get();
+  memory.inputs = inputs.data();
+  BitsPerByte result;
+  double bits = 0;
+  for (std::size_t first = 0; first < rows.size(); first += batch) {
+    std::fill(inputs.begin(), inputs.end(), document_start);
+    const std::size_t here = std::min(batch, rows.size() - first);
+    for (std::size_t b = 0; b < here; ++b) {
+      const Row& row = rows[first + b];
+      const auto& tokens = documents.tokens[row.document];
+      std::copy(tokens.begin() + static_cast<std::ptrdiff_t>(row.from),
+                tokens.begin() + static_cast<std::ptrdiff_t>(row.to),
+                inputs.begin() + static_cast<std::ptrdiff_t>(b * context));
+    }
+    model.graph.forward(memory);
+    const float* logits = model.graph.read(memory, model.logits);
+    for (std::size_t b = 0; b < here; ++b) {
+      const Row& row = rows[first + b];
+      for (std::size_t t = row.count_from; t < row.to; ++t) {
+        bits += bits_of(logits + (b * context + t - row.from) * width, width, documents.tokens[row.document][t + 1]);
+        ++result.bytes;
+      }
+    }
+  }
+  result.value = result.bytes == 0 ? 0 : bits / static_cast<double>(result.bytes);
+  return result;
+}
+
+}  // namespace overnight::workers

@@ -1,0 +1,113 @@
+// overnight-eval: scores a checkpoint on held-out documents, in a process of its own.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "workers/evaluate/bits_per_byte.h"
+
+namespace overnight::workers {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t targets_default = 160'000;  // bytes scored unless --full: a few seconds on one core
+constexpr std::size_t batch_rows = 8;
+constexpr std::size_t config_bytes_max = 65536;
+
+struct Options {
+  fs::path artifacts, data = ".corpus/split/validation";
+  bool full = false;
+};
+
+int complain(const std::string& why) {
+  std::fprintf(stderr, "overnight-eval: %s\n", why.c_str());
+  return 2;
+}
+
+int usage(int code) {
+  std::fprintf(
+      code == 0 ? stdout : stderr,
+      "usage: overnight-eval ARTIFACTS [--data DIR] [--full]\n"
+      "       overnight-eval --prepare CORPUS OUT     lay the splits out as OUT/train, OUT/validation, OUT/holdout\n"
+      "Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR "
+      "(*.txt):\n"
+      "an even choice of about %zu bytes, or all of them with --full. OVERNIGHT_EVAL_DATA says the same as --data.\n",
+      targets_default);
+  return code;
+}
+
+int prepare(const fs::path& corpus, const fs::path& out) {
+  if (auto laid = lay_out_splits(corpus, out); !laid) return complain(laid.error());
+  return 0;
+}
+
+void report(double value) {
+  std::printf("val_bpb: %.6f\n", value);
+  const char* file = std::getenv("OVERNIGHT_METRICS");
+  if (file == nullptr) return;
+  char line[96];
+  std::snprintf(line, sizeof line, "{\"name\": \"val_bpb\", \"value\": %.9g}\n", value);
+  std::ofstream(file, std::ios::app) << line;
+}
+
+int evaluate(const Options& options) {
+  std::ifstream in(options.artifacts / "config.json");
+  std::string text(config_bytes_max, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
+  const auto config = config_from_json(text);
+  if (!config) return complain((options.artifacts / "config.json").string() + ": " + config.error());
+  if (config->vocabulary != byte_vocabulary)
+    return complain("the model's vocabulary is " + std::to_string(config->vocabulary) + ", not bytes");
+  const auto documents = read_documents(options.data);
+  if (!documents) return complain(documents.error());
+  const Transformer model = make_transformer(*config, 1, Graph::Purpose::inference);
+  std::vector<float> parameters(model.graph.parameter_floats());
+  if (auto read = read_checkpoint(options.artifacts / "checkpoint.safetensors", model.graph, parameters.data()); !read)
+    return complain(read.error());
+  std::vector<Row> rows = rows_of(*documents, static_cast<std::size_t>(config->context));
+  if (!options.full) rows = subset_of(rows, targets_default);
+  const BitsPerByte score = bits_per_byte(*config, parameters.data(), *documents, rows, batch_rows);
+  std::printf("scored %lld bytes of %zu documents\n", static_cast<long long>(score.bytes), documents->names.size());
+  report(score.value);
+  return std::isfinite(score.value) ? 0 : 1;
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  if (const char* data = std::getenv("OVERNIGHT_EVAL_DATA")) options.data = data;
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--help" || words[i] == "-h") return usage(0);
+    if (words[i] == "--prepare" && i + 2 < words.size()) return prepare(words[i + 1], words[i + 2]);
+    if (words[i] == "--full") {
+      options.full = true;
+    } else if (words[i] == "--data" && i + 1 < words.size()) {
+      options.data = words[++i];
+    } else if (!words[i].starts_with("--") && options.artifacts.empty()) {
+      options.artifacts = words[i];
+    } else {
+      return usage(2);
+    }
+  }
+  if (options.artifacts.empty()) return usage(2);
+  return evaluate(options);
+}
+
+}  // namespace
+}  // namespace overnight::workers
+
+int main(int argc, char** argv) {
+  overnight::kernels::restart_with_better_blas_core(argv);
+  try {
+    return overnight::workers::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "overnight-eval: not enough memory for this model\n");
+    return 3;
+  }
+}

@@ -1,0 +1,120 @@
+#include "workers/model/graph.h"
+
+#include <algorithm>
+
+namespace overnight::workers {
+namespace {
+
+constexpr std::size_t alignment = 16;  // floats: one cache line, one AVX-512 register
+
+std::size_t aligned(std::size_t floats) { return (floats + alignment - 1) / alignment * alignment; }
+
+// A buffer that must exist from one moment to another; moments count ops, forward 0..n-1, backward n..2n-1.
+struct Interval {
+  std::size_t* at;
+  std::size_t size;
+  std::size_t from, to;
+};
+
+bool overlap(const Interval& a, const Interval& b) { return a.from <= b.to && b.from <= a.to; }
+
+// Greedy by size: each buffer goes to the lowest place where it meets no other that lives at the same time.
+std::size_t pack(std::vector<Interval> intervals) {
+  std::stable_sort(intervals.begin(), intervals.end(),
+                   [](const Interval& a, const Interval& b) { return a.size > b.size; });
+  std::vector<const Interval*> placed;
+  std::size_t total = 0;
+  for (const Interval& one : intervals) {
+    std::vector<const Interval*> rivals;
+    for (const Interval* other : placed) {
+      if (overlap(one, *other)) rivals.push_back(other);
+    }
+    std::sort(rivals.begin(), rivals.end(), [](const Interval* a, const Interval* b) { return *a->at < *b->at; });
+    std::size_t at = 0;
+    for (const Interval* rival : rivals) {
+      if (at + one.size <= *rival->at) break;
+      at = std::max(at, *rival->at + rival->size);
+    }
+    *one.at = at;
+    total = std::max(total, at + one.size);
+    placed.push_back(&one);
+  }
+  return total;
+}
+
+}  // namespace
+
+TensorId Graph::parameter(std::string name, std::size_t rows, std::size_t columns) {
+  tensors_.push_back({std::move(name), rows, columns, true, true, parameter_floats_, parameter_floats_});
+  parameter_floats_ += aligned(rows * columns);
+  return {tensors_.size() - 1};
+}
+
+TensorId Graph::activation(std::string name, std::size_t rows, std::size_t columns, bool has_gradient) {
+  tensors_.push_back({std::move(name), rows, columns, false, has_gradient, 0, 0});
+  return {tensors_.size() - 1};
+}
+
+void Graph::plan(Purpose purpose) {
+  const std::size_t n = ops_.size(), never = 2 * n;
+  std::vector<std::size_t> born(tensors_.size(), never), last(tensors_.size(), 0),
+      gradient_born(tensors_.size(), never), gradient_last(tensors_.size(), 0);
+  std::vector<bool> written(tensors_.size(), false);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (const TensorId id : ops_[i]->writes())
+      born[id.index] = std::min(born[id.index], i), last[id.index] = std::max(last[id.index], i);
+    for (const TensorId id : ops_[i]->reads()) last[id.index] = std::max(last[id.index], i);
+    if (purpose == Purpose::inference) continue;
+    for (const TensorId id : ops_[i]->needed_by_backward()) last[id.index] = std::max(last[id.index], 2 * n - 1 - i);
+  }
+  adds_.assign(n, {});
+  for (std::size_t i = n; i-- > 0;) {
+    const std::size_t moment = 2 * n - 1 - i;
+    for (const TensorId id : ops_[i]->writes())
+      gradient_last[id.index] = std::max(gradient_last[id.index], moment),
+      gradient_born[id.index] = std::min(gradient_born[id.index], moment);
+    for (const TensorId id : ops_[i]->reads()) {
+      adds_[i].push_back(written[id.index]);
+      written[id.index] = true;
+      gradient_born[id.index] = std::min(gradient_born[id.index], moment);
+      gradient_last[id.index] = std::max(gradient_last[id.index], moment);
+    }
+  }
+  std::vector<Interval> intervals;
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    Tensor& tensor = tensors_[t];
+    if (tensor.parameter) continue;
+    intervals.push_back({&tensor.value_at, aligned(tensor.count()), born[t], last[t]});
+    if (purpose == Purpose::training && tensor.has_gradient)
+      intervals.push_back({&tensor.gradient_at, aligned(tensor.count()), gradient_born[t], gradient_last[t]});
+  }
+  arena_floats_ = pack(std::move(intervals));
+}
+
+double Graph::forward_flops() const {
+  double sum = 0;
+  for (const auto& op : ops_) sum += op->flops();
+  return sum;
+}
+
+float* Graph::value(Memory& memory, TensorId id) const { return memory.arena + tensors_[id.index].value_at; }
+
+const float* Graph::read(const Memory& memory, TensorId id) const {
+  const Tensor& tensor = tensors_[id.index];
+  return (tensor.parameter ? memory.parameters : memory.arena) + tensor.value_at;
+}
+
+float* Graph::gradient(Memory& memory, TensorId id) const {
+  const Tensor& tensor = tensors_[id.index];
+  return (tensor.parameter ? memory.parameter_gradients : memory.arena) + tensor.gradient_at;
+}
+
+void Graph::forward(Memory& memory) const {
+  for (const auto& op : ops_) op->forward(*this, memory);
+}
+
+void Graph::backward(Memory& memory) const {
+  for (std::size_t i = ops_.size(); i-- > 0;) ops_[i]->backward(*this, memory, adds_[i]);
+}
+
+}  // namespace overnight::workers

@@ -1,0 +1,96 @@
+// A model as a straight line of typed ops over named tensors, and its plan: every byte is known before anything runs.
+//
+// Ops are added in forward order; backward walks them in reverse. Activations and their gradients share one arena: each
+// lives from the op that writes it to the last that needs it, and the plan packs what does not overlap in time.
+// Parameters lie apart, in one block. A value; built once, shared by all lanes (see network.h), which only differ in
+// their memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace overnight::workers {
+
+struct TensorId {
+  std::size_t index = 0;
+  bool operator==(const TensorId&) const = default;
+};
+
+struct Tensor {
+  std::string name;
+  std::size_t rows = 0, columns = 0;
+  bool parameter = false;
+  bool has_gradient = true;
+  std::size_t value_at = 0;     // offset in floats: in the parameters, or in the arena
+  std::size_t gradient_at = 0;  // likewise: in the parameters' gradients, or in the arena
+
+  std::size_t count() const { return rows * columns; }
+};
+
+// The memory of one lane while it works.
+struct Memory {
+  const kernels::Backend* backend = nullptr;
+  const float* parameters = nullptr;
+  float* parameter_gradients = nullptr;  // null in inference
+  float* arena = nullptr;
+  const std::int32_t* inputs = nullptr;
+  const std::int32_t* targets = nullptr;
+  float loss_scale = 0;  // 0: no gradients
+  double loss = 0;       // sum in nats, out
+};
+
+class Graph;
+
+// One op: what it reads and writes, its arithmetic, and what it costs.
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual const char* kind() const = 0;
+  virtual std::vector<TensorId> reads() const = 0;
+  virtual std::vector<TensorId> writes() const = 0;
+  virtual std::vector<TensorId> needed_by_backward() const = 0;  // values that backward reads
+  virtual double flops() const = 0;                              // forward; backward counts twice
+  virtual void forward(const Graph& graph, Memory& memory) const = 0;
+  // `adds[i]`: the gradient of reads()[i] was written by a later op already, so this one adds to it.
+  virtual void backward(const Graph& graph, Memory& memory, const std::vector<bool>& adds) const = 0;
+};
+
+class Graph {
+ public:
+  TensorId parameter(std::string name, std::size_t rows, std::size_t columns);
+  TensorId activation(std::string name, std::size_t rows, std::size_t columns, bool has_gradient = true);
+  void add(std::unique_ptr<Op> op) { ops_.push_back(std::move(op)); }
+
+  // Lays everything out; no op or tensor may be added afterwards. Training keeps what backward needs, inference does
+  // not.
+  enum class Purpose { training, inference };
+  void plan(Purpose purpose);
+
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  const Tensor& tensor(TensorId id) const { return tensors_[id.index]; }
+  std::size_t parameter_floats() const { return parameter_floats_; }
+  std::size_t arena_floats() const { return arena_floats_; }
+  double forward_flops() const;
+  const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
+
+  float* value(Memory& memory, TensorId id) const;  // of an activation
+  const float* read(const Memory& memory, TensorId id) const;
+  float* gradient(Memory& memory, TensorId id) const;
+
+  void forward(Memory& memory) const;
+  void backward(Memory& memory) const;
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<std::unique_ptr<Op>> ops_;
+  std::vector<std::vector<bool>> adds_;  // per op, per read tensor
+  std::size_t parameter_floats_ = 0;
+  std::size_t arena_floats_ = 0;
+};
+
+}  // namespace overnight::workers

@@ -1,0 +1,35 @@
+// The text that is trained on or scored: whole documents. Bytes are tokens; every document begins with the token
+// document_start. A corpus is laid out once into three folders, and a program is shown one of them alone: training
+// cannot read what it is scored on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "budgets/result.h"
+
+namespace overnight::workers {
+
+enum class CorpusSplit { train, validation, holdout };
+
+// The split of the i-th document in the order of file names: every tenth is validation, every tenth the final hold-out.
+CorpusSplit split_of(std::size_t index);
+
+inline constexpr std::uint64_t corpus_bytes_max = std::uint64_t{4} << 30;  // it is held in memory
+
+struct Documents {
+  std::vector<std::string> names;
+  std::vector<std::vector<std::int32_t>> tokens;  // each begins with document_start
+  std::size_t bytes() const;
+};
+
+// All *.txt files of a folder, in order of name.
+budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
+
+// Copies the documents of `corpus` into OUT/train, OUT/validation and OUT/holdout.
+budgets::Result<void, std::string> lay_out_splits(const std::filesystem::path& corpus,
+                                                  const std::filesystem::path& out);
+
+}  // namespace overnight::workers

@@ -1,0 +1,86 @@
+#include "workers/trainer/experiment_file.h"
+
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace overnight::workers {
+namespace {
+
+using budgets::Result;
+using budgets::unexpected;
+using nlohmann::json;
+
+struct Parameter {
+  const char* name;
+  std::int64_t* (*whole)(TrainingSettings&);
+  double* (*real)(TrainingSettings&);
+};
+
+constexpr Parameter parameters[] = {
+    {"depth", [](TrainingSettings& s) { return &s.model.depth; }, nullptr},
+    {"width", [](TrainingSettings& s) { return &s.model.width; }, nullptr},
+    {"heads", [](TrainingSettings& s) { return &s.model.heads; }, nullptr},
+    {"context", [](TrainingSettings& s) { return &s.model.context; }, nullptr},
+    {"mlp_ratio", [](TrainingSettings& s) { return &s.model.mlp_ratio; }, nullptr},
+    {"batch", [](TrainingSettings& s) { return &s.batch; }, nullptr},
+    {"steps", [](TrainingSettings& s) { return &s.steps; }, nullptr},
+    {"seed", [](TrainingSettings& s) { return &s.seed; }, nullptr},
+    {"threads", [](TrainingSettings& s) { return &s.threads; }, nullptr},
+    {"seconds", nullptr, [](TrainingSettings& s) { return &s.seconds; }},
+    {"learning_rate", nullptr, [](TrainingSettings& s) { return &s.learning_rate; }},
+    {"embedding_scale", nullptr, [](TrainingSettings& s) { return &s.embedding_scale; }},
+    {"beta1", nullptr, [](TrainingSettings& s) { return &s.beta1; }},
+    {"beta2", nullptr, [](TrainingSettings& s) { return &s.beta2; }},
+    {"weight_decay", nullptr, [](TrainingSettings& s) { return &s.weight_decay; }},
+    {"clip", nullptr, [](TrainingSettings& s) { return &s.clip; }},
+    {"warmup", nullptr, [](TrainingSettings& s) { return &s.schedule.warmup; }},
+    {"warmdown", nullptr, [](TrainingSettings& s) { return &s.schedule.warmdown; }},
+    {"floor", nullptr, [](TrainingSettings& s) { return &s.schedule.floor; }},
+};
+
+template <typename Number>
+bool read(const std::string& text, Number& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+std::string parameter_names() {
+  std::string names;
+  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : " ") + std::string(parameter.name);
+  return names;
+}
+
+Result<void, std::string> set_parameter(TrainingSettings& settings, const std::string& name, const std::string& value) {
+  for (const Parameter& parameter : parameters) {
+    if (name != parameter.name) continue;
+    if (parameter.whole != nullptr && !read(value, *parameter.whole(settings)))
+      return unexpected(name + ": \"" + value + "\" is not a whole number");
+    if (parameter.real != nullptr &&
+        (!read(value, *parameter.real(settings)) || !std::isfinite(*parameter.real(settings))))
+      return unexpected(name + ": \"" + value + "\" is not a number");
+    return {};
+  }
+  return unexpected("\"" + name + "\" is not a parameter; known are: " + parameter_names());
+}
+
+Result<void, std::string> read_experiment(TrainingSettings& settings, const std::string& text) {
+  const json j = json::parse(text, nullptr, false);
+  if (!j.is_object() || !j.contains("params") || !j["params"].is_object())
+    return unexpected(std::string("the experiment file has no \"params\""));
+  for (const auto& [name, value] : j["params"].items()) {
+    const std::string written = value.is_string() ? value.get<std::string>() : value.dump();
+    if (auto set = set_parameter(settings, name, written); !set) return set;
+  }
+  if (j.contains("seed") && j["seed"].is_number_integer()) settings.seed = j["seed"].get<std::int64_t>();
+  if (j.contains("limits") && j["limits"].is_object()) {
+    const json budget = j["limits"].value("train_budget_ms", json(0));
+    if (budget.is_number() && budget.get<double>() > 0 && settings.steps == 0 && settings.seconds == 0)
+      settings.seconds = budget.get<double>() / 1000;
+  }
+  return {};
+}
+
+}  // namespace overnight::workers
