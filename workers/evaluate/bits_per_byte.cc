@@ -9,6 +9,8 @@
 namespace overnight::workers {
 namespace {
 
+constexpr std::size_t segment_bytes = 1024;
+
 // -log2 of the probability that the logits give to `target`: log-sum-exp in double precision.
 double bits_of(const float* logits, std::size_t width, std::int32_t target) {
   double largest = static_cast<double>(logits[0]);
@@ -20,28 +22,35 @@ double bits_of(const float* logits, std::size_t width, std::int32_t target) {
 
 }  // namespace
 
-std::vector<Row> rows_of(const Documents& documents, std::size_t context) {
+std::vector<Segment> segments_of(const Documents& documents, std::size_t bytes) {
+  std::vector<Segment> all;
+  for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
+    const std::size_t size = documents.tokens[d].size() - 1;  // without document_start
+    for (std::size_t from = 0; from < size; from += segment_bytes)
+      all.push_back({d, from, std::min(size, from + segment_bytes)});
+  }
+  const std::size_t total = documents.bytes();
+  if (total <= bytes) return all;
+  const std::size_t every = (total + bytes - 1) / bytes;
+  std::vector<Segment> chosen;
+  for (std::size_t i = every / 2; i < all.size(); i += every) chosen.push_back(all[i]);
+  return chosen;
+}
+
+std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t context) {
   std::vector<Row> rows;
   const std::size_t stride = std::max<std::size_t>(1, context / 2);
-  for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
-    const std::size_t inputs = documents.tokens[d].size() - 1;  // the last token is only a target
-    for (std::size_t from = 0, counted = 0; counted < inputs; from += stride) {
-      const std::size_t to = std::min(from + context, inputs);
-      rows.push_back({d, from, counted, to});
+  for (const Segment& segment : segments) {
+    // Byte i is the target of input token i: token 0 is the start of the document.
+    std::size_t from = segment.from > stride ? segment.from - stride : 0;
+    for (std::size_t counted = segment.from; counted < segment.to; from += stride) {
+      const std::size_t to = std::min(from + context, segment.to);
+      if (to <= counted) continue;
+      rows.push_back({segment.document, from, counted, to});
       counted = to;
     }
   }
   return rows;
-}
-
-std::vector<Row> subset_of(const std::vector<Row>& rows, std::size_t targets) {
-  std::size_t all = 0;
-  for (const Row& row : rows) all += row.to - row.count_from;
-  if (all <= targets) return rows;
-  const std::size_t every = (all + targets - 1) / targets;
-  std::vector<Row> chosen;
-  for (std::size_t i = every / 2; i < rows.size(); i += every) chosen.push_back(rows[i]);
-  return chosen;
 }
 
 BitsPerByte bits_per_byte(const ModelConfig& config, const float* parameters, const Documents& documents,

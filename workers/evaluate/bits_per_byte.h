@@ -1,10 +1,11 @@
 // Bits per byte of a model on held-out documents: the score. Takes logits and does its own normalisation, in double
 // precision; never asks the model for its loss.
 //
-// Protocol, fixed: rows of `context` tokens, each beginning half a context after the one before; of a row only the
-// targets that no earlier row had are counted, so that every byte of a document is counted exactly once and (but for
-// the first row) has at least half a context before it. The start of a document is given and not counted. The list of
-// rows depends on the documents and the context alone, never on a batch size.
+// Protocol, fixed: which bytes count depends on the documents alone (segments), never on the model, so that scores of
+// models with different contexts are about the same bytes. A segment is walked in rows of `context` tokens, each
+// beginning half a context after the one before; of a row only the targets that no earlier row had are counted, so that
+// every byte of a segment is counted exactly once with at least half a context before it (but at the start of a
+// document). The start of a document is given and not counted. The rows never depend on a batch size.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +18,22 @@
 
 namespace overnight::workers {
 
+// Bytes [from, to) of a document.
+struct Segment {
+  std::size_t document = 0, from = 0, to = 0;
+};
+
+// All documents in segments of at most 1024 bytes, or an even choice of them with about `bytes` in all.
+std::vector<Segment> segments_of(const Documents& documents, std::size_t bytes);
+
 struct Row {
   std::size_t document = 0;
   std::size_t from = 0;        // first input token
-  std::size_t count_from = 0;  // targets before this one were counted by an earlier row
+  std::size_t count_from = 0;  // targets before this one are not this row's
   std::size_t to = 0;          // last input token, exclusive; the target of token t is token t + 1
 };
 
-std::vector<Row> rows_of(const Documents& documents, std::size_t context);
-
-// An even choice of at most `targets` counted targets, whole rows, the same for every model with this context.
-std::vector<Row> subset_of(const std::vector<Row>& rows, std::size_t targets);
+std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t context);
 
 struct BitsPerByte {
   double value = 0;

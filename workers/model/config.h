@@ -17,7 +17,7 @@ struct ModelConfig {
   std::int64_t depth = 4;
   std::int64_t width = 128;
   std::int64_t heads = 4;
-  std::int64_t context = 256;
+  std::int64_t context = 128;
   std::int64_t mlp_ratio = 4;
   std::int64_t vocabulary = byte_vocabulary;
   bool operator==(const ModelConfig&) const = default;

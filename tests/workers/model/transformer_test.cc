@@ -1,0 +1,140 @@
+// The whole model: gradients against differences of its own loss, memory that the plan never lets overlap, and the same
+// numbers on every instruction set.
+#include "workers/model/transformer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <vector>
+
+namespace overnight::workers {
+namespace {
+
+constexpr ModelConfig tiny{.depth = 2, .width = 12, .heads = 2, .context = 8, .mlp_ratio = 2, .vocabulary = 11};
+constexpr std::size_t batch = 2;
+
+// One model with all its memory, on one instruction set.
+struct Machine {
+  Transformer model;
+  std::vector<float> parameters, gradients, arena;
+  std::vector<std::int32_t> inputs, targets;
+  Memory memory;
+
+  explicit Machine(Graph::Purpose purpose = Graph::Purpose::training,
+                   const kernels::Backend& backend = kernels::cpu_backend())
+      : model(make_transformer(tiny, batch, purpose)),
+        parameters(model.graph.parameter_floats()),
+        gradients(model.graph.parameter_floats(), std::nanf("")),
+        arena(model.graph.arena_floats(), std::nanf("")) {
+    initialize(model.graph, parameters.data(), 3);
+    // Where the first step has zeros, gradients would not be seen.
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] += 0.05f * std::sin(static_cast<float>(i));
+    for (std::size_t i = 0; i < batch * 8; ++i) {
+      inputs.push_back(static_cast<std::int32_t>(i * 7 % 11));
+      targets.push_back(i == 5 ? -1 : static_cast<std::int32_t>((i * 5 + 1) % 11));
+    }
+    memory.backend = &backend;
+    memory.parameters = parameters.data();
+    memory.parameter_gradients = gradients.data();
+    memory.arena = arena.data();
+    memory.inputs = inputs.data();
+    memory.targets = targets.data();
+    memory.loss_scale = 1;
+  }
+
+  double loss() {
+    model.graph.forward(memory);
+    return memory.loss;
+  }
+};
+
+TEST(Transformer, GradientsOfEveryParameterAreDifferencesOfTheLoss) {
+  Machine machine;
+  machine.loss();
+  machine.model.graph.backward(machine.memory);
+  for (const Tensor& tensor : machine.model.graph.tensors()) {
+    if (!tensor.parameter) continue;
+    double difference = 0, size = 0;
+    for (std::size_t i = 0; i < tensor.count(); i += 5) {
+      float& weight = machine.parameters[tensor.value_at + i];
+      const float before = weight;
+      const float step = 4e-3f;
+      weight = before + step;
+      const double above = machine.loss();
+      weight = before - step;
+      const double numeric = (above - machine.loss()) / (2 * static_cast<double>(step));
+      weight = before;
+      const auto ours = static_cast<double>(machine.gradients[tensor.gradient_at + i]);
+      difference += (numeric - ours) * (numeric - ours);
+      size += numeric * numeric;
+    }
+    EXPECT_LT(std::sqrt(difference / (size + 1e-9)), 0.03) &
+  }
+}
+
+// A plan that gave two living buffers the same place would change the numbers.
+TEST(Transformer, InferenceGivesTheLossOfTraining) {
+  Machine training, inference(Graph::Purpose::inference);
+  const double expected = training.loss();
+  inference.loss();
+  const float* logits = inference.model.graph.read(inference.memory, inference.model.logits);
+  double loss = 0;
+  for (std::size_t row = 0; row < inference.targets.size(); ++row) {
+    if (inference.targets[row] < 0) continue;
+    double sum = 0;
+    for (std::size_t i = 0; i < 11; ++i) sum += std::exp(static_cast<double>(logits[row * 11 + i]));
+    loss += std::log(sum) - static_cast<double>(logits[row * 11 + static_cast<std::size_t>(inference.targets[row])]);
+  }
+  EXPECT_NEAR(loss, expected, 1e-4);
+  EXPECT_LT(inference.arena.size(), training.arena.size());
+}
+
+TEST(Transformer, EveryInstructionSetGivesTheSameLossAndGradients) {
+  Machine base(Graph::Purpose::training, *kernels::cpu_backend_named("base"));
+  const double expected = base.loss();
+  base.model.graph.backward(base.memory);
+  for (const char* name : {"avx2", "avx512"}) {
+    const kernels::Backend* backend = kernels::cpu_backend_named(name);
+    if (backend == nullptr) continue;
+    Machine other(Graph::Purpose::training, *backend);
+    EXPECT_NEAR(other.loss(), expected, 1e-3) << name;
+    other.model.graph.backward(other.memory);
+    for (const Tensor& tensor : base.model.graph.tensors()) {
+      if (!tensor.parameter) continue;
+      for (std::size_t i = 0; i < tensor.count(); ++i)
+        ASSERT_NEAR(other.gradients[tensor.gradient_at + i], base.gradients[tensor.gradient_at + i], 1e-3)
+            << name << " " &
+    }
+  }
+}
+
+TEST(Transformer, ASecondPassOverUsedMemoryGivesTheSameBits) {
+  Machine machine;
+  const double first = machine.loss();
+  machine.model.graph.backward(machine.memory);
+  const std::vector<float> gradients = machine.gradients;
+  EXPECT_EQ(machine.loss(), first);
+  machine.model.graph.backward(machine.memory);
+  for (const Tensor& tensor : machine.model.graph.tensors()) {
+    for (std::size_t i = 0; tensor.parameter && i < tensor.count(); ++i)
+      ASSERT_EQ(machine.gradients[tensor.gradient_at + i], gradients[tensor.gradient_at + i]) &
+  }
+}
+
+TEST(Transformer, StartsAtTheLossOfAGuess) {
+  Transformer model = make_transformer(tiny, batch, Graph::Purpose::training);
+  Machine machine;
+  initialize(model.graph, machine.parameters.data(), 1);
+  EXPECT_NEAR(machine.loss() / 15, std::log(11.0), 0.05);
+}
+
+TEST(Transformer, TheYardstickModelHas852224Parameters) {
+  const Transformer model = make_transformer(ModelConfig{}, 1, Graph::Purpose::inference);
+  std::size_t count = 0;
+  for (const Tensor& tensor : model.graph.tensors()) count += tensor.parameter ? tensor.count() : 0;
+  EXPECT_EQ(count, 852224u);
+}
+
+}  // namespace
+}  // namespace overnight::workers

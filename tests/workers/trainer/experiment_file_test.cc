@@ -1,0 +1,46 @@
+#include "workers/trainer/experiment_file.h"
+
+#include <gtest/gtest.h>
+
+namespace overnight::workers {
+namespace {
+
+std::string refusal(const std::string& text) {
+  TrainingSettings settings;
+  const auto read = read_experiment(settings, text);
+  return read ? "" : read.error();
+}
+
+TEST(ExperimentFile, SetsParametersSeedAndBudget) {
+  TrainingSettings settings;
+  const auto read = read_experiment(
+      settings,
+      R"({"params": {"learning_rate": 0.01, "depth": 2, "batch": "4"}, "seed": 7, "limits": {"train_budget_ms": 8000}})");
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(settings.learning_rate, 0.01);
+  EXPECT_EQ(settings.model.depth, 2);
+  EXPECT_EQ(settings.batch, 4);
+  EXPECT_EQ(settings.seed, 7);
+  EXPECT_EQ(settings.seconds, 8);
+}
+
+TEST(ExperimentFile, ABudgetInStepsIsKept) {
+  TrainingSettings settings;
+  ASSERT_TRUE(read_experiment(settings, R"({"params": {"steps": 5}, "limits": {"train_budget_ms": 8000}})"));
+  EXPECT_EQ(settings.steps, 5);
+  EXPECT_EQ(settings.seconds, 0);
+}
+
+TEST(ExperimentFile, RefusesWhatItDoesNotKnow) {
+  EXPECT_NE(refusal(R"({"params": {"learning_rat": 1}})").find("learning_rate"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {"depth": 2.5}})").find("depth"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {"learning_rate": "fast"}})").find("fast"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {"learning_rate": "nan"}})"), "");
+  EXPECT_NE(refusal(R"({"params": {"depth": null}})"), "");
+  EXPECT_NE(refusal(R"({"params": []})"), "");
+  EXPECT_NE(refusal("{"), "");
+  EXPECT_NE(refusal(""), "");
+}
+
+}  // namespace
+}  // namespace overnight::workers

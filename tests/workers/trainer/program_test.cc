@@ -1,0 +1,116 @@
+// The two programs as a task runs them.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+
+#include "tests/workers/trainer/texts.h"
+
+namespace overnight::workers {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int exit_code;
+  std::string output;
+};
+
+// Runs a shell line with the programs on its PATH.
+Outcome run(const std::string& line) {
+  const std::string command = "PATH=" OVERNIGHT_PROGRAMS ":$PATH; (" + line + ") 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  std::string output;
+  char buffer[4096];
+  while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
+  const int status = pclose(pipe);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), output};
+}
+
+class Programs : public testing::Test {
+ protected:
+  Programs() : texts_(testing::UnitTest::GetInstance()->current_test_info()->name()), at_(texts_.path().string()) {}
+
+  std::string train(const std::string& more) {
+    return "overnight-train --data " + at_ + " --artifacts " + at_ +
+           "/artifacts --depth 1 --width 16 --heads 2 --context 32 --batch 2 " + more;
+  }
+  std::string eval(const std::string& more = "") { return "overnight-eval " + at_ + "/artifacts --data " + at_ + more; }
+
+  Texts texts_;
+  std::string at_;
+};
+
+TEST_F(Programs, TrainingLeavesACheckpointThatEvaluationScores) {
+  Outcome trained = run(train("--steps 40 --learning_rate 0.01"));
+  ASSERT_EQ(trained.exit_code, 0) << trained.output;
+  const Outcome scored = run("OVERNIGHT_METRICS=" + at_ + "/metrics " + eval());
+  ASSERT_EQ(scored.exit_code, 0) << scored.output;
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(scored.output, found, std::regex("val_bpb: ([0-9.]+)"))) << scored.output;
+  const double bits = std::stod(found[1]);
+  EXPECT_LT(bits, 6.5);
+  EXPECT_GT(bits, 0.5);
+  std::string line;
+  std::getline(std::ifstream(at_ + "/metrics") >> std::ws, line);
+  EXPECT_NE(line.find("\"val_bpb\""), std::string::npos);
+}
+
+TEST_F(Programs, ABudgetInTimeEndsTheTraining) {
+  const Outcome trained = run(train("--seconds 0.4"));
+  EXPECT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_NE(trained.output.find("done:"), std::string::npos);
+}
+
+// The signal is sent once the program listens for it (bit 14 of what it catches).
+TEST_F(Programs, SigtermEndsTheTrainingWithACheckpoint) {
+  const Outcome trained = run(train("--steps 100000000") +
+                              " & p=$!; until grep -qE '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' /proc/$p/status; do :; done; "
+                              "kill -TERM $p; wait $p");
+  EXPECT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_TRUE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+}
+
+TEST_F(Programs, ADivergedTrainingFailsAndSaysSo) {
+  const Outcome trained = run(train("--steps 400 --learning_rate 9.9 --clip 0"));
+  if (trained.exit_code == 0) GTEST_SKIP() << "this model does not diverge";
+  EXPECT_NE(trained.output.find("diverged"), std::string::npos) << trained.output;
+  EXPECT_FALSE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+}
+
+TEST_F(Programs, BadWordsAreRefusedWithStatusTwo) {
+  for (const char* words :
+       {"overnight-train --learning_rate", "overnight-train --nonsense 3 --steps 1", "overnight-train --steps x",
+        "overnight-train missing.json", "overnight-train --steps 1 --width 30 --heads 4",
+        "overnight-train --steps 1 --data /nonexistent", "overnight-train", "overnight-eval",
+        "overnight-eval /nonexistent", "overnight-eval --bad", "overnight-eval --prepare /nonexistent /nonexistent2"}) {
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 2) << words << ": " << outcome.output;
+    EXPECT_FALSE(outcome.output.empty());
+  }
+  EXPECT_EQ(run("overnight-train --help").exit_code, 0);
+  EXPECT_EQ(run("overnight-eval --help").exit_code, 0);
+}
+
+TEST_F(Programs, APlanIsPrintedWithoutTraining) {
+  const Outcome planned = run(train("--plan"));
+  EXPECT_EQ(planned.exit_code, 0);
+  EXPECT_NE(planned.output.find("FLOPs per token"), std::string::npos);
+  EXPECT_FALSE(fs::exists(at_ + "/artifacts"));
+}
+
+TEST_F(Programs, EvaluationRefusesAForgedCheckpoint) {
+  ASSERT_EQ(run(train("--steps 2")).exit_code, 0);
+  std::ofstream(at_ + "/artifacts/checkpoint.safetensors") << "not tensors at all";
+  const Outcome forged = run(eval());
+  EXPECT_EQ(forged.exit_code, 2);
+  EXPECT_EQ(forged.output.find("val_bpb:"), std::string::npos);
+  std::ofstream(at_ + "/artifacts/config.json") << R"({"depth": 1000000})";
+  EXPECT_EQ(run(eval()).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace overnight::workers
