@@ -69,7 +69,7 @@ TEST(Transformer, GradientsOfEveryParameterAreDifferencesOfTheLoss) {
       difference += (numeric - ours) * (numeric - ours);
       size += numeric * numeric;
     }
-    EXPECT_LT(std::sqrt(difference / (size + 1e-9)), 0.03) &
+    EXPECT_LT(std::sqrt(difference / (size + 1e-9)), 0.03) << tensor.name;
   }
 }
 
@@ -104,7 +104,7 @@ TEST(Transformer, EveryInstructionSetGivesTheSameLossAndGradients) {
       if (!tensor.parameter) continue;
       for (std::size_t i = 0; i < tensor.count(); ++i)
         ASSERT_NEAR(other.gradients[tensor.gradient_at + i], base.gradients[tensor.gradient_at + i], 1e-3)
-            << name << " " &
+            << name << " " << tensor.name;
     }
   }
 }
@@ -118,7 +118,7 @@ TEST(Transformer, ASecondPassOverUsedMemoryGivesTheSameBits) {
   machine.model.graph.backward(machine.memory);
   for (const Tensor& tensor : machine.model.graph.tensors()) {
     for (std::size_t i = 0; tensor.parameter && i < tensor.count(); ++i)
-      ASSERT_EQ(machine.gradients[tensor.gradient_at + i], gradients[tensor.gradient_at + i]) &
+      ASSERT_EQ(machine.gradients[tensor.gradient_at + i], gradients[tensor.gradient_at + i]) << tensor.name;
   }
 }
 
