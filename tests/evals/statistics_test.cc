@@ -1,0 +1,176 @@
+#include "evals/statistics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <random>
+#include <vector>
+
+namespace overnight::evals {
+namespace {
+
+Sample of(std::vector<double> scores) { return sample_of(scores); }
+
+TEST(StudentT, HasTheQuantilesOfPrintedTables) {
+  // Two-sided 95 % and 99 %, as in Abramowitz and Stegun, table 26.10.
+  const struct {
+    double degrees, at_95, at_99;
+  } printed[] = {{1, 12.706, 63.657}, {2, 4.303, 9.925},  {3, 3.182, 5.841},  {4, 2.776, 4.604},
+                 {5, 2.571, 4.032},   {8, 2.306, 3.355},  {10, 2.228, 3.169}, {20, 2.086, 2.845},
+                 {30, 2.042, 2.750},  {60, 2.000, 2.660}, {120, 1.980, 2.617}};
+  for (const auto& row : printed) {
+    EXPECT_NEAR(student_t_quantile(0.975, row.degrees), row.at_95, 0.0006) << row.degrees;
+    EXPECT_NEAR(student_t_quantile(0.995, row.degrees), row.at_99, 0.0006) << row.degrees;
+  }
+  EXPECT_NEAR(student_t_quantile(0.975, 1e9), 1.959964, 1e-5);  // the normal's
+}
+
+TEST(StudentT, AgreesWithTheClosedFormsOfOneTwoAndFourDegrees) {
+  for (const double p : {0.001, 0.02, 0.3, 0.5, 0.8, 0.975, 0.9999}) {
+    EXPECT_NEAR(student_t_quantile(p, 1), std::tan(std::numbers::pi * (p - 0.5)), 1e-9 * (1 + 1 / (p * (1 - p))));
+    const double a = 4 * p * (1 - p);
+    EXPECT_NEAR(student_t_quantile(p, 2), 2 * (p - 0.5) * std::sqrt(2 / a), 1e-9 * (1 + 1 / a));
+    const double q = std::cos(std::acos(std::sqrt(a)) / 3) / std::sqrt(a);
+    EXPECT_NEAR(student_t_quantile(p, 4), std::copysign(2 * std::sqrt(q - 1), p - 0.5), 1e-6 * (1 + 1 / a));
+  }
+}
+
+TEST(StudentT, QuantileUndoesProbability) {
+  for (const double degrees : {0.7, 1.0, 2.5, 7.0, 33.3, 500.0, 40'000.0, 1e6}) {
+    for (const double t : {-40.0, -3.0, -0.2, 0.0, 0.01, 1.0, 2.0, 5.0}) {
+      const double p = student_t_probability(t, degrees);
+      if (p < 1e-250 || p > 1 - 1e-10) continue;  // in the upper tail doubles have no digits left
+      EXPECT_NEAR(student_t_quantile(p, degrees), t, 1e-5 * (1 + std::abs(t))) << degrees << " " << t;
+      EXPECT_NEAR(student_t_probability(-t, degrees), 1 - p, 1e-14);
+    }
+  }
+}
+
+TEST(SampleOfScores, HasMeanAndSpreadWithOneLessBelow) {
+  const Sample sample = of({2, 4, 4, 4, 5, 5, 7, 9});
+  EXPECT_DOUBLE_EQ(sample.mean, 5);
+  EXPECT_DOUBLE_EQ(standard_deviation(sample).value(), std::sqrt(32.0 / 7));
+  EXPECT_EQ(standard_deviation(of({3})), std::nullopt);
+  EXPECT_EQ(standard_deviation(Sample{}), std::nullopt);
+}
+
+TEST(SampleOfScores, KeepsASmallSpreadOnALargeMean) {
+  EXPECT_NEAR(standard_deviation(of({1e9 + 1, 1e9 + 2, 1e9 + 3})).value(), 1, 1e-9);
+}
+
+TEST(SampleFromSums, AgreesWithTheScoresThemselves) {
+  const std::vector<double> scores{0.9921, 0.9913, 0.9917, 0.9930};
+  double sum = 0, squares = 0;
+  for (const double score : scores) sum += score, squares += score * score;
+  const Sample from_sums = sample_from_sums(4, sum, squares);
+  EXPECT_DOUBLE_EQ(from_sums.mean, of(scores).mean);
+  EXPECT_NEAR(standard_deviation(from_sums).value(), standard_deviation(of(scores)).value(), 1e-10);
+}
+
+TEST(SampleFromSums, TakesRoundingForNoSpread) {
+  const double x = 0.1;
+  EXPECT_EQ(standard_deviation(sample_from_sums(3, 3 * x, 3 * x * x)), 0);
+  EXPECT_EQ(sample_from_sums(0, 0, 0), Sample{});
+}
+
+TEST(PooledNoise, WeighsEachExperimentByItsDegreesOfFreedom) {
+  const std::vector<Sample> repeated{of({1, 2, 3}), of({10, 10}), of({7})};
+  const auto noise = pooled_noise(repeated);
+  ASSERT_TRUE(noise);
+  EXPECT_EQ(noise->degrees, 3);  // 2 + 1 + 0: one score alone says nothing of noise
+  EXPECT_DOUBLE_EQ(noise->deviation, std::sqrt(2.0 / 3));
+}
+
+TEST(PooledNoise, IsUnknownWhenNothingWasRepeated) {
+  EXPECT_EQ(pooled_noise(std::vector<Sample>{of({1}), of({2})}), std::nullopt);
+  EXPECT_EQ(pooled_noise({}), std::nullopt);
+}
+
+TEST(Estimate, OfRepeatedScoresUsesTheirOwnSpread) {
+  const Estimate made = estimate(of({1, 2, 3}), Noise{100, 50});
+  EXPECT_FALSE(made.pooled);
+  ASSERT_TRUE(made.interval);
+  EXPECT_NEAR(made.interval->half_width(), 4.302653 / std::sqrt(3), 1e-5);  // t(2) * 1 / sqrt(3)
+}
+
+TEST(Estimate, OfOneScoreBorrowsThePooledNoiseAndSaysSo) {
+  const Estimate made = estimate(of({5}), Noise{0.5, 8});
+  EXPECT_TRUE(made.pooled);
+  ASSERT_TRUE(made.interval);
+  EXPECT_NEAR(made.interval->low, 5 - 2.306004 * 0.5, 1e-5);
+  EXPECT_NEAR(made.interval->high, 5 + 2.306004 * 0.5, 1e-5);
+}
+
+TEST(Estimate, OfOneScoreWithUnknownNoiseHasNoInterval) {
+  EXPECT_EQ(estimate(of({5}), std::nullopt), (Estimate{5, 1, std::nullopt, false}));
+}
+
+TEST(Difference, OfTwoRepeatedResultsIsWelchs) {
+  // A worked example: means 20.6 and 22.1, variances 0.4 and 5, n 6 and 4.
+  const Sample a{6, 20.6, 0.4 * 5}, b{4, 22.1, 5.0 * 3};
+  const Difference made = difference(a, b, std::nullopt);
+  const double va = 0.4 / 6, vb = 5.0 / 4;
+  const double degrees = (va + vb) * (va + vb) / (va * va / 5 + vb * vb / 3);
+  ASSERT_TRUE(made.interval);
+  EXPECT_DOUBLE_EQ(made.value, 20.6 - 22.1);
+  EXPECT_NEAR(made.interval->half_width(), student_t_quantile(0.975, degrees) * std::sqrt(va + vb), 1e-12);
+  EXPECT_FALSE(made.pooled);
+}
+
+TEST(Difference, WithASingleScoreBorrowsThePooledNoise) {
+  const Difference made = difference(of({5}), of({1, 2, 3}), Noise{0.5, 8});
+  EXPECT_TRUE(made.pooled);
+  EXPECT_NEAR(made.interval.value().half_width(), 2.306004 * 0.5 * std::sqrt(1 + 1.0 / 3), 1e-5);
+  EXPECT_EQ(difference(of({5}), of({1}), std::nullopt).interval, std::nullopt);
+}
+
+TEST(Difference, OfResultsWithoutAnySpreadIsExact) {
+  EXPECT_EQ(difference(of({3, 3}), of({2, 2}), std::nullopt), (Difference{1, Interval{1, 1}, false}));
+}
+
+TEST(Tie, IsADifferenceBelowTheMinimumEffectOrWithinTheNoise) {
+  EXPECT_TRUE(is_tie({0.001, Interval{0.0009, 0.0011}, false}, 0.002)) << "sure, but too small to count";
+  EXPECT_TRUE(is_tie({0.3, Interval{-0.1, 0.7}, false}, 0.002)) << "large, but noise explains it";
+  EXPECT_FALSE(is_tie({-0.3, Interval{-0.4, -0.2}, false}, 0.002));
+  EXPECT_TRUE(is_tie({0, Interval{0, 0}, false}, 0)) << "equal scores are a tie";
+  EXPECT_FALSE(is_tie({0.3, std::nullopt, false}, 0.002)) << "of unknown noise nothing can be said";
+}
+
+TEST(CorrectedConfidence, SharesTheRiskAmongTheComparisons) {
+  EXPECT_DOUBLE_EQ(corrected_confidence(0.95, 1), 0.95);
+  EXPECT_DOUBLE_EQ(corrected_confidence(0.95, 5), 0.99);
+  EXPECT_DOUBLE_EQ(corrected_confidence(0.95, 0), 0.95);
+}
+
+// The promise itself: of many intervals, so many hold the true value.
+TEST(Intervals, CoverTheTruthAsOftenAsTheySay) {
+  std::mt19937_64 random(20261124);
+  std::normal_distribution<double> noise(0, 0.3);
+  constexpr int rounds = 4000;
+  int own = 0, pooled = 0, welch = 0;
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<Sample> repeated(4);
+    for (std::size_t i = 0; i < repeated.size(); ++i)
+      for (int k = 0; k < 3; ++k) repeated[i].add(static_cast<double>(i) + noise(random));
+    Sample single;
+    single.add(7 + noise(random));
+    const auto known = pooled_noise(repeated);
+    own += estimate(repeated[2], known).interval->contains(2);
+    pooled += estimate(single, known).interval->contains(7);
+    welch += difference(repeated[3], repeated[1], known).interval->contains(2);
+  }
+  // Four standard errors of a share of 0.95 among 4000 are 0.014; Welch's is only nearly exact for so few scores.
+  EXPECT_NEAR(own / static_cast<double>(rounds), 0.95, 0.014);
+  EXPECT_NEAR(pooled / static_cast<double>(rounds), 0.95, 0.014);
+  EXPECT_NEAR(welch / static_cast<double>(rounds), 0.955, 0.02);
+}
+
+TEST(StatisticsDeathTest, RefusesWhatHasNoMeaning) {
+  EXPECT_DEATH((void)estimate(Sample{}, std::nullopt), "needs a score");
+  EXPECT_DEATH((void)estimate(of({1}), std::nullopt, 1.0), "between 0 and 1");
+  EXPECT_DEATH((void)student_t_quantile(1.0, 3), "within");
+}
+
+}  // namespace
+}  // namespace overnight::evals
