@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "evals/statistics.h"
+
 namespace overnight::server {
 namespace {
 
@@ -46,16 +48,60 @@ json budgets_of(const Run& run) {
   return lines;
 }
 
-json leader_json(const core::Leader& leader) {
+evals::Sample sample_of(const core::Tally& tally) {
+  return evals::sample_from_sums(tally.n, tally.sum, tally.sum_of_squares);
+}
+
+// What replicates of the baseline and confirmations tell about the noise, as far as State remembers them.
+std::optional<evals::Noise> noise_of(const Run& run) {
+  std::vector<evals::Sample> repeated;
+  if (run.baseline) repeated.push_back(sample_of(run.baseline->search));
+  for (const core::Leader& leader : run.leaders) repeated.push_back(sample_of(leader.confirm));
+  return evals::pooled_noise(repeated);
+}
+
+// 95 % interval of the mean; absent while nothing is known of the noise.
+void add_interval(json& out, const char* prefix, const core::Tally& scores, const std::optional<evals::Noise>& noise) {
+  const evals::Estimate made = evals::estimate(sample_of(scores), noise);
+  if (!made.interval) return;
+  const std::string name(prefix);
+  out[name + "low"] = made.interval->low;
+  out[name + "high"] = made.interval->high;
+  out[name + "half_width"] = made.interval->half_width();
+  out[name + "pooled"] = made.pooled;
+}
+
+json leader_json(const core::Leader& leader, const std::optional<evals::Noise>& noise) {
   json out{{"experiment", core::number(leader.origin.id)},
            {"proposer", leader.origin.proposer},
            {"params", json_of(leader.origin.params)},
            {"score", leader.search.mean()},
            {"n", leader.search.n}};
+  if (leader.search.n > 0) add_interval(out, "interval_", leader.search, noise);
   if (leader.confirm.n > 0) {
     out["confirmed_score"] = leader.confirm.mean();
     out["confirmed_n"] = leader.confirm.n;
+    add_interval(out, "confirmed_", leader.confirm, noise);
   }
+  return out;
+}
+
+// What people would call the best: of the confirmed the best by its confirmation, else the best of the search.
+json best_json(const Run& run, const std::optional<evals::Noise>& noise) {
+  const core::Leader* best = &run.leaders.front();
+  for (const core::Leader& leader : run.leaders) {
+    if (leader.confirm.n == 0) continue;
+    if (best->confirm.n == 0 || run.loss(leader.confirm.mean()) < run.loss(best->confirm.mean())) best = &leader;
+  }
+  const bool confirmed = best->confirm.n > 0;
+  const core::Tally& scores = confirmed ? best->confirm : best->search;
+  json out{{"experiment", core::number(best->origin.id)},
+           {"proposer", best->origin.proposer},
+           {"params", json_of(best->origin.params)},
+           {"score", scores.mean()},
+           {"n", scores.n},
+           {"confirmed", confirmed}};
+  add_interval(out, "interval_", scores, noise);
   return out;
 }
 
@@ -203,9 +249,11 @@ json view_of(const Run& run, std::size_t slots, const std::optional<ViewTime>& t
            {"asks", run.asks.size()}};
   out.update(stops_of(run));
   if (!run.search_ended.empty()) out["search_ended"] = run.search_ended;
-  if (run.baseline) out["baseline"] = leader_json(*run.baseline);
+  const auto noise = noise_of(run);
+  if (run.baseline) out["baseline"] = leader_json(*run.baseline, noise);
   out["leaders"] = json::array();
-  for (const core::Leader& leader : run.leaders) out["leaders"].push_back(leader_json(leader));
+  for (const core::Leader& leader : run.leaders) out["leaders"].push_back(leader_json(leader, noise));
+  if (!run.leaders.empty()) out["best"] = best_json(run, noise);
   if (time && run.live) {
     const auto left = time_left(run, slots);
     out["time_left_ms"] = left ? json(left->count()) : json(nullptr);

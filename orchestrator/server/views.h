@@ -24,7 +24,10 @@ struct ViewTime {
 // {"home": .., "slots": [..], "runs": [..]}; times in ms, money in micro-USD. Notes are left to the caller.
 nlohmann::json view_of(const core::State& state, const ViewTime& time, const LiveMetrics& metrics);
 
-// One run alone; `time` is absent when no orchestrator runs.
+// One run alone. Each of `baseline`, `leaders` and `best` carries its 95 % interval as soon as anything is known of the
+// noise: interval_low, interval_high, interval_half_width, and interval_pooled when it borrows the noise of others
+// (confirmed_low and so on for a leader's confirmation); `best` is `confirmed` or not. `time` is absent when no
+// orchestrator runs.
 nlohmann::json view_of(const core::Run& run, std::size_t slots, const std::optional<ViewTime>& time);
 
 nlohmann::json view_of(const core::Note& note);
