@@ -170,7 +170,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StopRequested, run, by)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BudgetChanged, run, grant, wall, by, reason)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Proposal, params, hypothesis, parents)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OffersArrived, run, ask, proposals, failure, exhausted, used, cost_unknown, refused,
-                                   history_cursor)
+                                   history_cursor, remark)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Enqueued, run, proposals, by)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptStarted, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptInPhase, attempt, phase)

@@ -133,6 +133,7 @@ struct OffersArrived {
   bool cost_unknown = false;
   std::int64_t refused = 0;         // proposals that could not be parsed, counted
   std::int64_t history_cursor = 0;  // how many finished trials the proposer knew
+  std::string remark;               // of the proposer, for people; empty: none
   bool operator==(const OffersArrived&) const = default;
 };
 

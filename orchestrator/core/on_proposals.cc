@@ -89,6 +89,7 @@ void on(Turn& turn, const OffersArrived& event) {
   for (const RunPart part : {RunPart::status, RunPart::ledger, RunPart::work}) turn.touch(*run, part);
 
   if (event.exhausted) book.exhausted = true;
+  if (!event.remark.empty()) turn.note(run->id, "ask", source + ": " + event.remark);
   if (!event.failure.empty()) {
     back_off(turn, book);
     turn.note(run->id, "ask", source + " did not answer: " + event.failure);

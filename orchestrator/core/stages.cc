@@ -44,6 +44,19 @@ bool all_exhausted(const Run& run) {
                      [](const ProposerBook& book) { return book.exhausted; });
 }
 
+// The budget that keeps every proposer that has something left from being asked again; empty while one can be asked.
+std::string why_nobody_can_be_asked(const Run& run) {
+  if (!run.asks.empty()) return "";
+  std::string why;
+  for (std::size_t i = 0; i < run.proposers.size(); ++i) {
+    if (run.proposers[i].exhausted) continue;
+    const auto can = run.ledger.affords(run.ask_worst_case[i]);
+    if (can) return "";
+    why = "budget " + can.error().explain() + " (an ask of " + run.study.proposers[i].name + " at its worst)";
+  }
+  return why;
+}
+
 // Why no more search experiments will be admitted; empty while they will. What is queued is looked at by placement.
 std::string why_search_is_over(const Turn& turn, const Run& run) {
   if (auto can = run.ledger.affords({.experiments = budgets::Experiments::of(1)}); !can)
@@ -54,7 +67,7 @@ std::string why_search_is_over(const Turn& turn, const Run& run) {
   if (end != Moment::never() && turn.now() + worst_case_wall(run.study) + kill_allowance > end)
     return "the wall time is used up";
   if (all_exhausted(run) && run.asks.empty()) return "the proposers have nothing more";
-  return "";
+  return why_nobody_can_be_asked(run);
 }
 
 // Fresh seeds stand behind those of baseline and search: index 1000 and up.

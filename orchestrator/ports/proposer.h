@@ -42,6 +42,7 @@ struct Answer {
   budgets::Cost used;                     // tokens, money
   bool cost_unknown = false;              // settle the whole reservation
   std::int64_t refused = 0;               // proposals that were unusable
+  std::string remark;                     // what people should know though nothing failed; empty: nothing
   bool operator==(const Answer&) const = default;
 };
 
@@ -57,7 +58,7 @@ class Proposer {
 
   virtual Answer ask(const AskRequest& request) = 0;
 
-  // From another thread: makes an ask in progress return soon, with a failure.
+  // From another thread, for good: makes an ask in progress return soon, with a failure, and later ones at once.
   virtual void cancel() = 0;
 };
 

@@ -97,6 +97,7 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
     remember(batch);
     for (const core::NumberedAction& action : actions) perform(action);
     if (surroundings.committed) surroundings.committed(state, batch.notes);
+    cancel_useless_asks();
     forget_ended();
     arm();
   }
@@ -197,11 +198,22 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
       offers.used = answer.used;
       offers.cost_unknown = answer.cost_unknown;
       offers.refused = answer.refused;
+      offers.remark = std::move(answer.remark);
       offers.history_cursor = static_cast<std::int64_t>(request.history.size());
       asio::post(self->io, [self, offers = std::move(offers)]() mutable {
         if (!self->closing) self->post(std::move(offers));
       });
     });
+  }
+
+  // A run whose search is over and that has nothing else to do does not wait for an answer that it will not use.
+  void cancel_useless_asks() {
+    for (auto& [id, bench] : benches) {
+      const auto run = state.runs.find(id);
+      if (run == state.runs.end() || run->second.search_ended.empty() || run->second.asks.empty()) continue;
+      if (!run->second.trials.empty()) continue;
+      for (auto& proposer : bench.proposers) proposer->cancel();
+    }
   }
 
   // Runs that ended for good need no proposers any more.
