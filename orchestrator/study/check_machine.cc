@@ -69,7 +69,8 @@ class Machine {
       complain(path, file + " does not exist; create it or correct the path");
   }
   void must_be_set(const std::string& path, const std::string& name) {
-    if (std::getenv(name.c_str()) == nullptr) complain(path, name + " is not set in this environment; export it first");
+    if (environment(name.c_str(), "").empty())
+      complain(path, name + " is not set in this environment; export it first");
   }
 
   // `built`: a build phase may yet make the files of the workspace.

@@ -90,6 +90,19 @@ void check_llm_prices(const Node& root, Errors& errors, const budgets::Prices* p
   }
 }
 
+// The key of a proposer is not for the tasks that it proposes.
+void check_keys(const Node& root, Errors& errors, const core::Study& study) {
+  for (const core::ProposerSpec& spec : study.proposers) {
+    const auto key = spec.settings.find("api_key_env");
+    if (key == spec.settings.end()) continue;
+    const std::vector<std::string>& passed = study.task.env_pass;
+    if (std::find(passed.begin(), passed.end(), key->second) != passed.end())
+      errors.add(nearest_node(root, {"task", "env_pass"}).at, "task.env_pass",
+                 "would hand " + key->second + ", the key of proposer " + spec.name +
+                     ", to every task; take it out, or name it under task.secrets for the one phase that needs it");
+  }
+}
+
 using Warn = std::function<void(const std::vector<std::string>& keys, const std::string& why)>;
 
 bool shows_seed(const core::Study& study) {
@@ -144,6 +157,7 @@ void warn_of_limits(const core::Study& study, const Warn& warn) {
 void check_across(Section& study, const budgets::Prices* prices, core::Study& out) {
   Errors& errors = study.errors();
   check_llm_prices(study.node(), errors, prices, out);
+  check_keys(study.node(), errors, out);
   if (!errors.empty()) return;  // the sums below mean something only over a study that was read
   fit_wall(study.node(), errors, out);
   check_grants(study.node(), errors, out);

@@ -53,6 +53,11 @@ void read_text(Section& proposer, const Setting& setting, core::ProposerSpec& sp
   if (text.size() > brief_bytes_max) proposer.error(setting.name, "is longer than 64 KiB");
   if (setting.is == SettingKind::url && !text.starts_with("http://") && !text.starts_with("https://"))
     proposer.error(setting.name, shown(text) + " is no address; write one like http://localhost:8080/v1");
+  // The address is kept in the journal and shown in the report: no secret may stand in it.
+  if (setting.is == SettingKind::url && text.find_first_of("@?# \t\r\n") != std::string::npos)
+    proposer.error(setting.name,
+                   "must be a plain address without user, password, query or blanks; name the variable that holds the "
+                   "key as api_key_env");
   if (setting.is == SettingKind::variable && (!good_name(text) || text.find_first_of("-.") != std::string::npos))
     proposer.error(setting.name,
                    "must be the name of an environment variable that holds the key, like OPENAI_API_KEY, not the key");
