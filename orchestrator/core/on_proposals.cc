@@ -90,12 +90,12 @@ void on(Turn& turn, const OffersArrived& event) {
 
   if (event.exhausted) book.exhausted = true;
   if (!event.remark.empty()) turn.note(run->id, "ask", source + ": " + event.remark);
-  if (!event.failure.empty()) {
+  // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
+  const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
+  if (wanted && !event.failure.empty()) {
     back_off(turn, book);
     turn.note(run->id, "ask", source + " did not answer: " + event.failure);
   }
-  // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
-  const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
   const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;
   if (event.failure.empty() && (admitted > 0 || event.exhausted)) book.failures_in_a_row = 0;
   if (!wanted || (event.exhausted && event.failure.empty())) return;
