@@ -1,7 +1,9 @@
 #include "orchestrator/proposers/make_proposer.h"
 
+#include <algorithm>
 #include <charconv>
 
+#include "orchestrator/proposers/llm_proposer.h"
 #include "orchestrator/proposers/sampling_proposers.h"
 #include "orchestrator/proposers/tpe_proposer.h"
 
@@ -9,6 +11,8 @@ namespace overnight::proposers {
 namespace {
 
 using budgets::unexpected;
+constexpr std::size_t key_bytes_max = 4096;  // longer than any token that a server hands out
+
 using Made = budgets::Result<std::unique_ptr<ports::Proposer>, std::string>;
 
 // A setting as a number within bounds; the default if it is not there.
@@ -49,14 +53,80 @@ Made make_tpe(const core::Study& study, const core::ProposerSpec& spec) {
                                        TpeSettings{*startup, *candidates, *gamma});
 }
 
+std::string text_setting(const core::ProposerSpec& spec, const std::string& key) {
+  const auto found = spec.settings.find(key);
+  return found == spec.settings.end() ? std::string() : found->second;
+}
+
+// The key from the environment, or why it cannot be one. Its text stands in no message.
+budgets::Result<std::string, std::string> key_of(const core::ProposerSpec& spec, const Surroundings& around) {
+  const std::string name = text_setting(spec, "api_key_env");
+  if (name.empty()) return std::string();
+  const auto key = around.environment ? around.environment(name) : std::nullopt;
+  if (!key || key->empty())
+    return unexpected("api_key_env: " + name + " is not set in this environment; export it first");
+  const bool clean = std::all_of(key->begin(), key->end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (!clean || key->size() > key_bytes_max)
+    return unexpected("api_key_env: " + name +
+                      " holds what no key can be (blanks, line breaks or more than 4096 characters); export it again");
+  return *key;
+}
+
+// A cap below one ask would leave the model out of the whole run, without a word.
+std::string too_dear(const core::RunBudget& budget, const budgets::Cost& ask) {
+  const std::string remedy = " at its worst; raise it, or lower max_tokens or the brief";
+  if (ask.tokens > budget.llm_tokens)
+    return "budgets.run.llm_tokens (" + std::to_string(budget.llm_tokens.count()) +
+           ") does not pay for one ask, which reserves " + std::to_string(ask.tokens.count()) + remedy;
+  if (ask.money > budget.llm_cost)
+    return "budgets.run.llm_cost (" + std::to_string(budget.llm_cost.count()) +
+           " micro-USD) does not pay for one ask, which reserves " + std::to_string(ask.money.count()) + remedy;
+  return "";
+}
+
+Made make_llm(const core::Study& study, const core::ProposerSpec& spec, const Surroundings& around) {
+  LlmSettings settings;
+  settings.base_url = text_setting(spec, "base_url");
+  settings.model = text_setting(spec, "model");
+  settings.brief = text_setting(spec, "brief");
+  if (settings.base_url.empty()) return unexpected(std::string("base_url is missing, like http://localhost:8080/v1"));
+  if (settings.model.empty()) return unexpected(std::string("model is missing"));
+  const auto max_tokens = setting<std::int64_t>(spec, "max_tokens", settings.max_tokens, 1, 1'000'000);
+  const auto timeout = setting<std::int64_t>(spec, "timeout_ms", settings.timeout.count(), 1, 86'400'000);
+  const auto batch = setting<std::int64_t>(spec, "batch", settings.batch, 1, 64);
+  const auto temperature = setting<double>(spec, "temperature", 0, 0, 2);
+  if (!max_tokens) return unexpected(max_tokens.error());
+  if (!timeout) return unexpected(timeout.error());
+  if (!batch) return unexpected(batch.error());
+  if (!temperature) return unexpected(temperature.error());
+  settings.max_tokens = *max_tokens;
+  settings.timeout = budgets::Millis::of(*timeout);
+  settings.batch = *batch;
+  if (spec.settings.contains("temperature")) settings.temperature = *temperature;
+  const auto key = key_of(spec, around);
+  if (!key) return unexpected(key.error());
+  settings.key = *key;
+  if (around.price_of) settings.price = around.price_of(spec);
+  if (!settings.price && !study.run_budget.llm_cost.is_unlimited())
+    return unexpected("the price of " + settings.model +
+                      " is not known, so budgets.run.llm_cost could not hold; give the proposer price: {input: $0.50, "
+                      "output: $2.00} (a million tokens), price: free for a server of your own, or add the model to "
+                      "prices.yaml");
+  auto proposer = std::make_unique<LlmProposer>(study, std::move(settings));
+  if (auto short_of = too_dear(study.run_budget, proposer->worst_case()); !short_of.empty())
+    return unexpected(std::move(short_of));
+  return proposer;
+}
+
 }  // namespace
 
-Made make_proposer(const core::Study& study, std::size_t index, const Surroundings&) {
+Made make_proposer(const core::Study& study, std::size_t index, const Surroundings& around) {
   const core::ProposerSpec& spec = study.proposers[index];
   if (spec.kind == "random") return std::make_unique<RandomProposer>(study.space);
   if (spec.kind == "list") return std::make_unique<ListProposer>(spec.points);
   if (spec.kind == "grid") return make_grid(study, spec);
   if (spec.kind == "tpe") return make_tpe(study, spec);
+  if (spec.kind == "llm") return make_llm(study, spec, around);
   if (spec.kind == "sobol") {
     if (study.space.dimensions.size() > sobol_dimensions_max) {
       return unexpected("sobol knows at most " + std::to_string(sobol_dimensions_max) +

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "budgets/prices.h"
 #include "budgets/result.h"
 #include "orchestrator/core/study.h"
 #include "orchestrator/ports/proposer.h"
@@ -15,6 +16,8 @@ namespace overnight::proposers {
 // What only the program knows.
 struct Surroundings {
   std::function<std::optional<std::string>(const std::string&)> environment;  // of this process: keys of LLM providers
+  std::function<std::optional<budgets::Price>(const core::ProposerSpec&)> price_of;  // of a model's tokens
+  std::string folder;  // where outside programs run and their logs lie; empty: nowhere
 };
 
 budgets::Result<std::unique_ptr<ports::Proposer>, std::string> make_proposer(const core::Study& study,

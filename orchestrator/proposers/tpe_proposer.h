@@ -2,10 +2,10 @@
 // 4): models where good points lie, l(x), and where the others lie, g(x), and offers candidates drawn from l with the
 // largest l(x)/g(x).
 //
-// Details: parameters on their own scale in [0, 1]; one kernel per observation over all dimensions together (as in Falkner et al. 2018,
-// "BOHB", section 3.2), truncated to the range, with a flat prior as one more; whole numbers and choices by the mass of their step. Failed
-// trials count as bad. What is pending counts as bad too (a pessimistic liar), so that parallel asks spread out. A fold over history:
-// nothing is remembered between asks.
+// Details: parameters on their own scale in [0, 1]; one kernel per observation over all dimensions together (as in
+// Falkner et al. 2018, "BOHB", section 3.2), truncated to the range, with a flat prior as one more; whole numbers and
+// choices by the mass of their step. Failed trials count as bad. What is pending counts as bad too (a pessimistic
+// liar), so that parallel asks spread out. A fold over history: nothing is remembered between asks.
 #pragma once
 
 #include "orchestrator/ports/proposer.h"

@@ -86,5 +86,41 @@ TEST(Tpe, ParallelOffersSpreadOut) {
   EXPECT_EQ(offers.size(), 8u);
 }
 
+TEST(Tpe, FailedTrialsCountAsBad) {
+  core::Space space;
+  space.dimensions.push_back({"x", core::FloatRange{0, 1, core::Scale::linear}, {}});
+  TpeProposer tpe(space, core::Direction::minimize, {});
+  Asked asked{tpe};
+  // All scores are equal: only the failures tell the halves apart.
+  int failed_late = 0;
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) {
+    asked.once(1, seed, [&](const core::Params& point) -> std::optional<double> {
+      const bool fails = std::get<double>(point.at("x")) > 0.5;
+      if (fails && seed > 40) ++failed_late;
+      return fails ? std::nullopt : std::optional(1.0);
+    });
+  }
+  EXPECT_LE(failed_late, 10) << "half of them, 20, if failures taught nothing";
+}
+
+TEST(Tpe, ParallelAsksNeverRepeatWhatIsPending) {
+  core::Space space;
+  space.dimensions.push_back({"n", core::IntRange{1, 40, core::Scale::linear, 1}, {}});
+  TpeProposer tpe(space, core::Direction::minimize, {});
+  ports::AskRequest request;
+  for (std::int64_t n = 1; n <= 12; ++n)
+    request.history.push_back({core::ExperimentId{n}, {{"n", n}}, std::abs(static_cast<double>(n) - 5), "", "", ""});
+  std::set<std::int64_t> pending;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {  // answers of the earlier asks have not come back
+    request.count = 2;
+    request.seed = seed;
+    for (const core::Proposal& proposal : tpe.ask(request).proposals) {
+      const auto n = std::get<std::int64_t>(proposal.params.at("n"));
+      EXPECT_TRUE(n > 12 && pending.insert(n).second) << n << " was offered before";
+      request.pending.push_back(proposal.params);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace overnight::proposers
