@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "orchestrator/proposers/command_proposer.h"
+#include "orchestrator/proposers/command_wire.h"
 #include "orchestrator/proposers/llm_proposer.h"
 #include "orchestrator/proposers/sampling_proposers.h"
 #include "orchestrator/proposers/tpe_proposer.h"
@@ -118,6 +120,28 @@ Made make_llm(const core::Study& study, const core::ProposerSpec& spec, const Su
   return proposer;
 }
 
+// What a program may see of this process: where programs and homes are, and how people write; no secret.
+constexpr const char* passed_on[] = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+
+Made make_command(const core::Study& study, const core::ProposerSpec& spec, const Surroundings& around) {
+  CommandSettings settings;
+  if (spec.command.empty()) return unexpected(std::string("command is missing"));
+  const auto timeout = setting<std::int64_t>(spec, "timeout_ms", settings.timeout.count(), 1, 86'400'000);
+  if (!timeout) return unexpected(timeout.error());
+  settings.timeout = budgets::Millis::of(*timeout);
+  settings.name = spec.name;
+  settings.program.command = spec.command;
+  for (const char* name : passed_on) {
+    const auto value = around.environment ? around.environment(name) : std::nullopt;
+    if (value) settings.program.env[name] = *value;
+  }
+  settings.program.env["OVERNIGHT_PROPOSER"] = spec.name;
+  settings.program.folder = around.folder;
+  if (!around.folder.empty()) settings.program.log = around.folder + "/" + spec.name + ".log";
+  settings.program.line_bytes_max = wire_line_bytes_max;
+  return std::make_unique<CommandProposer>(study, std::move(settings));
+}
+
 }  // namespace
 
 Made make_proposer(const core::Study& study, std::size_t index, const Surroundings& around) {
@@ -126,6 +150,7 @@ Made make_proposer(const core::Study& study, std::size_t index, const Surroundin
   if (spec.kind == "list") return std::make_unique<ListProposer>(spec.points);
   if (spec.kind == "grid") return make_grid(study, spec);
   if (spec.kind == "tpe") return make_tpe(study, spec);
+  if (spec.kind == "command") return make_command(study, spec, around);
   if (spec.kind == "llm") return make_llm(study, spec, around);
   if (spec.kind == "sobol") {
     if (study.space.dimensions.size() > sobol_dimensions_max) {

@@ -1,4 +1,5 @@
-// Proposals that a model or an outside program wrote, from their JSON to points of the space. Pure. Strict: what is not exactly a proposal is refused with a reason that its author can
+// Proposals that a model or an outside program wrote, from their JSON to points of the space. Pure; used by the
+// proposers `llm` and `command`. Strict: what is not exactly a proposal is refused with a reason that its author can
 // act on.
 //
 // Lenient on purpose, and nowhere else: a whole number may be written as 4.0; a conditional parameter that is not

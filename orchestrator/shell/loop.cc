@@ -16,7 +16,8 @@ namespace {
 namespace asio = boost::asio;
 using core::RunId;
 
-constexpr std::size_t ask_threads = 8;  // proposers that may be asked at the same time; each has one ask at a time
+// One for each proposer that a study can have: a slow one keeps its thread and nobody else's.
+constexpr std::size_t ask_threads = 32;
 
 // One run's proposers and what they remember.
 struct Bench {
