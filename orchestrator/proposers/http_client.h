@@ -3,6 +3,7 @@
 // A resource; used by one thread at a time, while any other may call `cancel`. Only http and https, certificates
 // verified, redirects not followed (what is in the headers would follow them), nothing asked through a proxy on this
 // machine itself. Connections are kept between calls.
+// The program ignores SIGPIPE (cli/conduct.cc): TLS may write to a connection that is gone.
 #pragma once
 
 #include <memory>

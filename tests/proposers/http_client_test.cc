@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/fakes/http_server.h"
+#include "tests/fakes/tls_server.h"
 
 namespace overnight::proposers {
 namespace {
@@ -123,6 +124,17 @@ TEST(HttpClient, SaysNothingToAServerThatSpeaksNoTls) {
   const auto refused = client.post(request("https" + server.url().substr(4)));
   ASSERT_FALSE(refused);
   EXPECT_FALSE(server.requests().size() > 0);
+}
+
+TEST(HttpClient, TellsNothingToAServerWhoseCertificateNobodySigned) {
+  fakes::SelfSignedServer server;
+  HttpClient client;
+  const auto refused = client.post(request(server.url()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, HttpFault::unreachable);
+  EXPECT_FALSE(refused.error().sent);
+  EXPECT_NE(refused.error().explain.find("certificate"), std::string::npos) << refused.error().explain;
+  EXPECT_EQ(server.heard(), "");
 }
 
 // The time from `cancel` to the return, when the work is under way.
