@@ -16,6 +16,8 @@ struct AttentionShape {
   std::size_t batch = 0, context = 0, heads = 0, head_size = 0;
 };
 
+std::size_t attention_scratch(AttentionShape shape);  // in floats
+
 struct Backend {
   const char* name;
 
@@ -31,24 +33,24 @@ struct Backend {
   void (*rmsnorm_backward)(float* din, const float* dout, const float* in, const float* rstd, std::size_t rows,
                            std::size_t width, bool add);
 
-  // q and k of qkv[rows, 3 * heads * head_size]: each head normalised (as rmsnorm), then rotated by its position
-  // (rotary embedding, halves paired, base 10000), into qk[rows, 2 * heads * head_size]; rstd[rows, 2 * heads] is kept.
-  // `turns` is what rotary_table fills.
-  void (*qk_forward)(float* qk, float* rstd, const float* qkv, const float* turns, AttentionShape shape);
-  // dqkv's first two thirds are overwritten.
-  void (*qk_backward)(float* dqkv, const float* dqk, const float* qkv, const float* rstd, const float* turns,
-                      AttentionShape shape);
+  // In place on rows [first, first + rows) of a batch; `qkv` [rows, 3 * heads * head_size] begins at row `first`. Each
+  // head of q and k is normalised (as rmsnorm), then rotated by its position (rotary embedding, halves paired, base
+  // 10000); rstd[rows, 2 * heads] is kept. `turns` is what rotary_table fills.
+  void (*qk_forward)(float* qkv, float* rstd, const float* turns, AttentionShape shape, std::size_t first,
+                     std::size_t rows);
+  // In place on the gradient; `qkv` is what forward left. The values' third is not touched.
+  void (*qk_backward)(float* dqkv, const float* qkv, const float* rstd, const float* turns, AttentionShape shape,
+                      std::size_t first, std::size_t rows);
 
-  // Causal softmax attention: queries and keys from qk, values from the last third of qkv. `weights` [batch, heads,
-  // context, context] is kept for backward. out[rows, heads * head_size].
-  void (*attention_forward)(float* out, float* weights, const float* qk, const float* qkv, AttentionShape shape);
-  // dqk is overwritten, and the last third of dqkv. `scratch` holds context * context floats.
-  void (*attention_backward)(float* dqk, float* dqkv, const float* dout, const float* weights, const float* qk,
-                             const float* qkv, float* scratch, AttentionShape shape);
+  // Causal softmax attention over qkv[rows, 3 * heads * head_size]; out[rows, heads * head_size]. log_sums[rows, heads]
+  // is kept for backward, which computes the weights again. `scratch` holds attention_scratch(shape) floats.
+  void (*attention_forward)(float* out, float* log_sums, const float* qkv, float* scratch, AttentionShape shape);
+  void (*attention_backward)(float* dqkv, const float* dout, const float* log_sums, const float* qkv, float* scratch,
+                             AttentionShape shape);
 
-  // out = max(in, 0)^2
+  // out = max(in, 0)^2; backward reads what forward wrote. Both may work in place.
   void (*relu2_forward)(float* out, const float* in, std::size_t count);
-  void (*relu2_backward)(float* din, const float* dout, const float* in, std::size_t count, bool add);
+  void (*relu2_backward)(float* din, const float* dout, const float* out, std::size_t count);
 
   // Cross-entropy of logits[rows, width] against targets, summed, in nats; a target below 0 is not counted. With
   // `scale` > 0 the logits are replaced by scale * d(sum)/d(logits).
@@ -79,6 +81,9 @@ void linear_backward_weights(float* dweights, const float* dout, const float* in
 
 // Matrix products use the calling thread alone from now on.
 void use_one_thread_per_call();
+
+// Numbers too small for full precision become 0 on the calling thread: they cost a hundred times as much as others.
+void flush_denormals();
 
 // Which set of matrix kernels OpenBLAS chose ("SkylakeX", "Haswell", ...), and the one that this CPU deserves; they
 // differ on CPUs that are younger than the library, which it takes for ones of 2004. Empty: nothing better is known.

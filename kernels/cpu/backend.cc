@@ -2,6 +2,9 @@
 #include <cblas.h>
 
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include <cmath>
 #include <cstdlib>
@@ -45,6 +48,8 @@ const Backend& cpu_backend() {
   return base::table;
 }
 
+std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows * shape.context; }
+
 void linear_forward(float* out, const float* in, const float* weights, std::size_t rows, std::size_t inputs,
                     std::size_t outputs, bool add) {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(rows), narrow(outputs), narrow(inputs), 1, in,
@@ -64,6 +69,13 @@ void linear_backward_weights(float* dweights, const float* dout, const float* in
 }
 
 void use_one_thread_per_call() { openblas_set_num_threads(1); }
+
+void flush_denormals() {
+#if defined(__x86_64__)
+  constexpr unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
+  _mm_setcsr(_mm_getcsr() | flush_to_zero | denormals_are_zero);
+#endif
+}
 
 const char* blas_core() { return openblas_get_corename(); }
 

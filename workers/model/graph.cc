@@ -1,5 +1,7 @@
 #include "workers/model/graph.h"
 
+#include <time.h>
+
 #include <algorithm>
 
 namespace overnight::workers {
@@ -43,6 +45,18 @@ std::size_t pack(std::vector<Interval> intervals) {
 }
 
 }  // namespace
+
+namespace {
+
+bool stopped(const Memory& memory) { return memory.stop != nullptr && memory.stop->load(std::memory_order_relaxed); }
+
+}  // namespace
+
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 TensorId Graph::parameter(std::string name, std::size_t rows, std::size_t columns) {
   tensors_.push_back({std::move(name), rows, columns, true, true, parameter_floats_, parameter_floats_});
@@ -88,7 +102,10 @@ void Graph::plan(Purpose purpose) {
     if (purpose == Purpose::training && tensor.has_gradient)
       intervals.push_back({&tensor.gradient_at, aligned(tensor.count()), gradient_born[t], gradient_last[t]});
   }
-  arena_floats_ = pack(std::move(intervals));
+  scratch_at_ = pack(std::move(intervals));
+  std::size_t scratch = 0;
+  for (const auto& op : ops_) scratch = std::max(scratch, op->scratch_floats());
+  arena_floats_ = scratch_at_ + aligned(scratch);
 }
 
 double Graph::forward_flops() const {
@@ -110,11 +127,19 @@ float* Graph::gradient(Memory& memory, TensorId id) const {
 }
 
 void Graph::forward(Memory& memory) const {
-  for (const auto& op : ops_) op->forward(*this, memory);
+  for (std::size_t i = 0; i < ops_.size() && !stopped(memory); ++i) {
+    const double began = memory.profile != nullptr ? thread_seconds() : 0;
+    ops_[i]->forward(*this, memory);
+    if (memory.profile != nullptr) memory.profile->forward_seconds[i] += thread_seconds() - began;
+  }
 }
 
 void Graph::backward(Memory& memory) const {
-  for (std::size_t i = ops_.size(); i-- > 0;) ops_[i]->backward(*this, memory, adds_[i]);
+  for (std::size_t i = ops_.size(); i-- > 0 && !stopped(memory);) {
+    const double began = memory.profile != nullptr ? thread_seconds() : 0;
+    ops_[i]->backward(*this, memory, adds_[i]);
+    if (memory.profile != nullptr) memory.profile->backward_seconds[i] += thread_seconds() - began;
+  }
 }
 
 }  // namespace overnight::workers

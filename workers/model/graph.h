@@ -2,10 +2,11 @@
 //
 // Ops are added in forward order; backward walks them in reverse. Activations and their gradients share one arena: each
 // lives from the op that writes it to the last that needs it, and the plan packs what does not overlap in time.
-// Parameters lie apart, in one block. A value; built once, shared by all lanes (see network.h), which only differ in
-// their memory.
+// Parameters lie apart, in one block. A value; built once, shared by all lanes (trainer/training.h), which only differ
+// in their memory.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,14 @@ struct Tensor {
   std::size_t count() const { return rows * columns; }
 };
 
+// CPU time per op, summed over steps; indexed like Graph::ops().
+struct Profile {
+  std::vector<double> forward_seconds, backward_seconds;
+};
+
+// CPU time of the calling thread: what others do on the machine does not count.
+double thread_seconds();
+
 // The memory of one lane while it works.
 struct Memory {
   const kernels::Backend* backend = nullptr;
@@ -40,8 +49,10 @@ struct Memory {
   float* arena = nullptr;
   const std::int32_t* inputs = nullptr;
   const std::int32_t* targets = nullptr;
-  float loss_scale = 0;  // 0: no gradients
-  double loss = 0;       // sum in nats, out
+  float loss_scale = 0;                     // 0: no gradients
+  double loss = 0;                          // sum in nats, out
+  const std::atomic<bool>* stop = nullptr;  // once true, a pass ends after the op that runs; what it made is of no use
+  Profile* profile = nullptr;               // null: time is not taken
 };
 
 class Graph;
@@ -55,6 +66,7 @@ class Op {
   virtual std::vector<TensorId> writes() const = 0;
   virtual std::vector<TensorId> needed_by_backward() const = 0;  // values that backward reads
   virtual double flops() const = 0;                              // forward; backward counts twice
+  virtual std::size_t scratch_floats() const { return 0; }       // of Graph::scratch, while one of its passes runs
   virtual void forward(const Graph& graph, Memory& memory) const = 0;
   // `adds[i]`: the gradient of reads()[i] was written by a later op already, so this one adds to it.
   virtual void backward(const Graph& graph, Memory& memory, const std::vector<bool>& adds) const = 0;
@@ -81,6 +93,7 @@ class Graph {
   float* value(Memory& memory, TensorId id) const;  // of an activation
   const float* read(const Memory& memory, TensorId id) const;
   float* gradient(Memory& memory, TensorId id) const;
+  float* scratch(Memory& memory) const { return memory.arena + scratch_at_; }  // shared by all ops: always in the cache
 
   void forward(Memory& memory) const;
   void backward(Memory& memory) const;
@@ -91,6 +104,7 @@ class Graph {
   std::vector<std::vector<bool>> adds_;  // per op, per read tensor
   std::size_t parameter_floats_ = 0;
   std::size_t arena_floats_ = 0;
+  std::size_t scratch_at_ = 0;
 };
 
 }  // namespace overnight::workers

@@ -1,11 +1,38 @@
 #include "workers/model/ops.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace overnight::workers {
 namespace {
 
 using Ids = std::vector<TensorId>;
+
+constexpr std::size_t block_floats = 131072;  // of the widest tensor: half a MiB, to stay in the second-level cache
+constexpr std::size_t block_rows_min = 64, block_rows_max = 512;  // fewer would waste the packing of the weights
+
+std::size_t block_rows(std::size_t rows, std::size_t widest) {
+  return std::min(rows, std::clamp(block_floats / widest / 16 * 16, block_rows_min, block_rows_max));
+}
+
+// Calls walk(first row, number of rows) block by block.
+template <typename Walk>
+void in_blocks(std::size_t rows, std::size_t block, const Walk& walk) {
+  for (std::size_t from = 0; from < rows; from += block) walk(from, std::min(block, rows - from));
+}
+
+double product_flops(std::size_t rows, std::size_t inputs, std::size_t outputs) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(inputs) * static_cast<double>(outputs);
+}
+
+// to = from, or to += from.
+void pass_on(const Memory& m, float* to, const float* from, std::size_t count, bool add) {
+  if (add) {
+    m.backend->add(to, from, count);
+  } else {
+    std::memcpy(to, from, count * sizeof(float));
+  }
+}
 
 struct Embedding final : Op {
   TensorId out, table;
@@ -32,7 +59,7 @@ struct RmsNorm final : Op {
   std::size_t rows, width;
   RmsNorm(const Graph& g, TensorId o, TensorId r, TensorId i)
       : out(o), rstd(r), in(i), rows(g.tensor(o).rows), width(g.tensor(o).columns) {}
-  const char* kind() const override { return "rmsnorm"; }
+  const char* kind() const override { return "norm"; }
   Ids reads() const override { return {in}; }
   Ids writes() const override { return {out, rstd}; }
   Ids needed_by_backward() const override { return {in, rstd}; }
@@ -46,41 +73,91 @@ struct RmsNorm final : Op {
   }
 };
 
-struct Linear final : Op {
+struct ResidualLinear final : Op {
   TensorId out, in, weights, residual;
-  bool has_residual;
-  std::size_t rows, inputs, outputs;
-  Linear(const Graph& g, TensorId o, TensorId i, TensorId w, const TensorId* r)
+  std::size_t rows, inputs, outputs, block;
+  ResidualLinear(const Graph& g, TensorId o, TensorId i, TensorId w, TensorId r)
       : out(o),
         in(i),
         weights(w),
-        residual(r != nullptr ? *r : o),
-        has_residual(r != nullptr),
+        residual(r),
         rows(g.tensor(o).rows),
         inputs(g.tensor(i).columns),
-        outputs(g.tensor(o).columns) {}
-  const char* kind() const override { return "linear"; }
-  Ids reads() const override { return has_residual ? Ids{in, weights, residual} : Ids{in, weights}; }
+        outputs(g.tensor(o).columns),
+        block(block_rows(rows, std::max(inputs, outputs))) {}
+  const char* kind() const override { return "attention out"; }
+  Ids reads() const override { return {in, weights, residual}; }
   Ids writes() const override { return {out}; }
   Ids needed_by_backward() const override { return {in}; }
-  double flops() const override {
-    return 2.0 * static_cast<double>(rows) * static_cast<double>(inputs) * static_cast<double>(outputs);
-  }
+  double flops() const override { return product_flops(rows, inputs, outputs); }
   void forward(const Graph& g, Memory& m) const override {
-    if (has_residual) std::memcpy(g.value(m, out), g.read(m, residual), rows * outputs * sizeof(float));
-    kernels::linear_forward(g.value(m, out), g.read(m, in), g.read(m, weights), rows, inputs, outputs, has_residual);
+    in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
+      float* to = g.value(m, out) + from * outputs;
+      std::memcpy(to, g.read(m, residual) + from * outputs, count * outputs * sizeof(float));
+      kernels::linear_forward(to, g.read(m, in) + from * inputs, g.read(m, weights), count, inputs, outputs, true);
+    });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    const float* dout = g.gradient(m, out);
-    kernels::linear_backward_input(g.gradient(m, in), dout, g.read(m, weights), rows, inputs, outputs, adds[0]);
-    kernels::linear_backward_weights(g.gradient(m, weights), dout, g.read(m, in), rows, inputs, outputs, adds[1]);
-    if (!has_residual) return;
-    float* dresidual = g.gradient(m, residual);
-    if (adds[2]) {
-      m.backend->add(dresidual, dout, rows * outputs);
-    } else {
-      std::memcpy(dresidual, dout, rows * outputs * sizeof(float));
-    }
+    in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
+      const float* dout = g.gradient(m, out) + from * outputs;
+      kernels::linear_backward_input(g.gradient(m, in) + from * inputs, dout, g.read(m, weights), count, inputs,
+                                     outputs, adds[0]);
+      kernels::linear_backward_weights(g.gradient(m, weights), dout, g.read(m, in) + from * inputs, count, inputs,
+                                       outputs, adds[1] || from > 0);
+      pass_on(m, g.gradient(m, residual) + from * outputs, dout, count * outputs, adds[2]);
+    });
+  }
+};
+
+// What follows a norm: the block of normalised rows, made again in backward, and its gradient's way back.
+struct NormedRows {
+  TensorId rstd, in;
+  std::size_t rows, width, block;
+  NormedRows(const Graph& g, TensorId r, TensorId i, std::size_t widest)
+      : rstd(r),
+        in(i),
+        rows(g.tensor(i).rows),
+        width(g.tensor(i).columns),
+        block(block_rows(rows, std::max(width, widest))) {}
+  void make(const Graph& g, Memory& m, float* to, std::size_t from, std::size_t count) const {
+    m.backend->rmsnorm_forward(to, g.value(m, rstd) + from, g.read(m, in) + from * width, count, width);
+  }
+  void pass_back(const Graph& g, Memory& m, const float* d, std::size_t from, std::size_t count, bool add) const {
+    m.backend->rmsnorm_backward(g.gradient(m, in) + from * width, d, g.read(m, in) + from * width,
+                                g.read(m, rstd) + from, count, width, add);
+  }
+};
+
+struct NormLinear final : Op {
+  NormedRows normed;
+  TensorId out, weights;
+  std::size_t outputs;
+  NormLinear(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w)
+      : normed(g, r, i, g.tensor(o).columns), out(o), weights(w), outputs(g.tensor(o).columns) {}
+  const char* kind() const override { return "head"; }
+  Ids reads() const override { return {normed.in, weights}; }
+  Ids writes() const override { return {out, normed.rstd}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
+  double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
+  std::size_t scratch_floats() const override { return 2 * normed.block * normed.width; }
+  void forward(const Graph& g, Memory& m) const override {
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      normed.make(g, m, g.scratch(m), from, count);
+      kernels::linear_forward(g.value(m, out) + from * outputs, g.scratch(m), g.read(m, weights), count, normed.width,
+                              outputs, false);
+    });
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      float* x = g.scratch(m);
+      float* dx = x + normed.block * normed.width;
+      const float* dout = g.gradient(m, out) + from * outputs;
+      normed.make(g, m, x, from, count);
+      kernels::linear_backward_weights(g.gradient(m, weights), dout, x, count, normed.width, outputs,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(dx, dout, g.read(m, weights), count, normed.width, outputs, false);
+      normed.pass_back(g, m, dx, from, count, adds[0]);
+    });
   }
 };
 
@@ -91,82 +168,156 @@ std::shared_ptr<const std::vector<float>> turns_of(kernels::AttentionShape shape
   return turns;
 }
 
-struct QkNormRotary final : Op {
-  TensorId qk, rstd, qkv;
+struct NormQkv final : Op {
+  NormedRows normed;
+  TensorId qkv, rstd_qk, weights;
   kernels::AttentionShape shape;
+  std::size_t outputs;
   std::shared_ptr<const std::vector<float>> turns;
-  QkNormRotary(TensorId q, TensorId r, TensorId x, kernels::AttentionShape s)
-      : qk(q), rstd(r), qkv(x), shape(s), turns(turns_of(s)) {}
-  const char* kind() const override { return "qk norm and rotary"; }
-  Ids reads() const override { return {qkv}; }
-  Ids writes() const override { return {qk, rstd}; }
-  Ids needed_by_backward() const override { return {qkv, rstd}; }
-  double flops() const override {
-    return 20.0 * static_cast<double>(shape.batch * shape.context * shape.heads * shape.head_size);
-  }
+  NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s)
+      : normed(g, r, i, g.tensor(o).columns),
+        qkv(o),
+        rstd_qk(rqk),
+        weights(w),
+        shape(s),
+        outputs(g.tensor(o).columns),
+        turns(turns_of(s)) {}
+  const char* kind() const override { return "attention in"; }
+  Ids reads() const override { return {normed.in, weights}; }
+  Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd, rstd_qk, qkv}; }
+  double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + outputs); }
   void forward(const Graph& g, Memory& m) const override {
-    m.backend->qk_forward(g.value(m, qk), g.value(m, rstd), g.read(m, qkv), turns->data(), shape);
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      float* product = g.scratch(m) + 2 * normed.block * normed.width;
+      normed.make(g, m, g.scratch(m), from, count);
+      kernels::linear_forward(product, g.scratch(m), g.read(m, weights), count, normed.width, outputs, false);
+      m.backend->qk_forward(product, g.value(m, rstd_qk) + from * 2 * shape.heads, turns->data(), shape, from, count);
+      std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(float));
+    });
   }
-  // Writes the first two thirds of dqkv, attention the last: neither adds.
-  void backward(const Graph& g, Memory& m, const std::vector<bool>&) const override {
-    m.backend->qk_backward(g.gradient(m, qkv), g.gradient(m, qk), g.read(m, qkv), g.read(m, rstd), turns->data(),
-                           shape);
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      float* x = g.scratch(m);
+      float* dx = x + normed.block * normed.width;
+      float* dqkv = g.gradient(m, qkv) + from * outputs;
+      m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs, g.read(m, rstd_qk) + from * 2 * shape.heads,
+                             turns->data(), shape, from, count);
+      normed.make(g, m, x, from, count);
+      kernels::linear_backward_weights(g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
+      normed.pass_back(g, m, dx, from, count, adds[0]);
+    });
   }
 };
 
 struct Attention final : Op {
-  TensorId out, weights, scratch, qk, qkv;
+  TensorId out, log_sums, qkv;
   kernels::AttentionShape shape;
-  Attention(TensorId o, TensorId w, TensorId t, TensorId q, TensorId x, kernels::AttentionShape s)
-      : out(o), weights(w), scratch(t), qk(q), qkv(x), shape(s) {}
+  Attention(TensorId o, TensorId l, TensorId x, kernels::AttentionShape s) : out(o), log_sums(l), qkv(x), shape(s) {}
   const char* kind() const override { return "attention"; }
-  Ids reads() const override { return {qk, qkv}; }
-  Ids writes() const override { return {out, weights, scratch}; }
-  Ids needed_by_backward() const override { return {weights, scratch, qk, qkv}; }
+  Ids reads() const override { return {qkv}; }
+  Ids writes() const override { return {out, log_sums}; }
+  Ids needed_by_backward() const override { return {log_sums, qkv}; }
   double flops() const override {  // the causal half of both products
     return 2.0 * static_cast<double>(shape.batch * shape.heads * shape.context) * static_cast<double>(shape.context) *
            static_cast<double>(shape.head_size);
   }
+  std::size_t scratch_floats() const override { return kernels::attention_scratch(shape); }
   void forward(const Graph& g, Memory& m) const override {
-    m.backend->attention_forward(g.value(m, out), g.value(m, weights), g.read(m, qk), g.read(m, qkv), shape);
+    m.backend->attention_forward(g.value(m, out), g.value(m, log_sums), g.read(m, qkv), g.scratch(m), shape);
   }
+  // All of dqkv is this op's: nobody else reads queries, keys and values.
   void backward(const Graph& g, Memory& m, const std::vector<bool>&) const override {
-    m.backend->attention_backward(g.gradient(m, qk), g.gradient(m, qkv), g.gradient(m, out), g.read(m, weights),
-                                  g.read(m, qk), g.read(m, qkv), g.value(m, scratch), shape);
+    m.backend->attention_backward(g.gradient(m, qkv), g.gradient(m, out), g.read(m, log_sums), g.read(m, qkv),
+                                  g.scratch(m), shape);
   }
 };
 
-struct Relu2 final : Op {
-  TensorId out, in;
-  std::size_t count;
-  Relu2(const Graph& g, TensorId o, TensorId i) : out(o), in(i), count(g.tensor(o).count()) {}
-  const char* kind() const override { return "relu2"; }
-  Ids reads() const override { return {in}; }
-  Ids writes() const override { return {out}; }
-  Ids needed_by_backward() const override { return {in}; }
-  double flops() const override { return 2.0 * static_cast<double>(count); }
+struct NormMlp final : Op {
+  NormedRows normed;
+  TensorId out, hidden, up, down;
+  std::size_t inner;
+  NormMlp(const Graph& g, TensorId o, TensorId h, TensorId r, TensorId i, TensorId u, TensorId d)
+      : normed(g, r, i, g.tensor(h).columns), out(o), hidden(h), up(u), down(d), inner(g.tensor(h).columns) {}
+  const char* kind() const override { return "mlp"; }
+  Ids reads() const override { return {normed.in, up, down}; }
+  Ids writes() const override { return {out, hidden, normed.rstd}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd, hidden}; }
+  double flops() const override { return 2 * product_flops(normed.rows, normed.width, inner); }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + inner); }
   void forward(const Graph& g, Memory& m) const override {
-    m.backend->relu2_forward(g.value(m, out), g.read(m, in), count);
+    const std::size_t width = normed.width;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      float* h = g.value(m, hidden) + from * inner;
+      float* y = g.value(m, out) + from * width;
+      float* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
+      normed.make(g, m, g.scratch(m), from, count);
+      kernels::linear_forward(product, g.scratch(m), g.read(m, up), count, width, inner, false);
+      m.backend->relu2_forward(h, product, count * inner);
+      std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(float));
+      kernels::linear_forward(y, h, g.read(m, down), count, inner, width, true);
+    });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    m.backend->relu2_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), count, adds[0]);
+    const std::size_t width = normed.width;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      float* x = g.scratch(m);
+      float* dx = x + normed.block * width;
+      float* dh = dx + normed.block * width;
+      const float* h = g.read(m, hidden) + from * inner;
+      const float* dy = g.gradient(m, out) + from * width;
+      kernels::linear_backward_weights(g.gradient(m, down), dy, h, count, inner, width, adds[2] || from > 0);
+      kernels::linear_backward_input(dh, dy, g.read(m, down), count, inner, width, false);
+      m.backend->relu2_backward(dh, dh, h, count * inner);
+      normed.make(g, m, x, from, count);
+      kernels::linear_backward_weights(g.gradient(m, up), dh, x, count, width, inner, adds[1] || from > 0);
+      kernels::linear_backward_input(dx, dh, g.read(m, up), count, width, inner, false);
+      pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);
+      normed.pass_back(g, m, dx, from, count, true);
+    });
   }
 };
 
-struct CrossEntropy final : Op {
-  TensorId logits;
-  std::size_t rows, width;
-  CrossEntropy(const Graph& g, TensorId l) : logits(l), rows(g.tensor(l).rows), width(g.tensor(l).columns) {}
-  const char* kind() const override { return "cross-entropy"; }
-  Ids reads() const override { return {logits}; }
-  Ids writes() const override { return {}; }
-  Ids needed_by_backward() const override { return {logits}; }
-  double flops() const override { return 10.0 * static_cast<double>(rows * width); }
-  void forward(const Graph& g, Memory& m) const override {
-    m.loss = m.backend->cross_entropy(g.value(m, logits), m.targets, rows, width, m.loss_scale);
+struct NormHeadLoss final : Op {
+  NormedRows normed;
+  TensorId weights;
+  std::size_t vocabulary;
+  NormHeadLoss(const Graph& g, TensorId r, TensorId i, TensorId w)
+      : normed(g, r, i, g.tensor(w).rows), weights(w), vocabulary(g.tensor(w).rows) {}
+  const char* kind() const override { return "head and loss"; }
+  Ids reads() const override { return {normed.in, weights}; }
+  Ids writes() const override { return {normed.rstd}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
+  double flops() const override { return product_flops(normed.rows, normed.width, vocabulary); }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + vocabulary); }
+  float* logits(const Graph& g, Memory& m) const { return g.scratch(m) + 2 * normed.block * normed.width; }
+  void make_logits(const Graph& g, Memory& m, std::size_t from, std::size_t count) const {
+    normed.make(g, m, g.scratch(m), from, count);
+    kernels::linear_forward(logits(g, m), g.scratch(m), g.read(m, weights), count, normed.width, vocabulary, false);
   }
-  void backward(const Graph& g, Memory& m, const std::vector<bool>&) const override {
-    std::memcpy(g.gradient(m, logits), g.read(m, logits), rows * width * sizeof(float));
+  void forward(const Graph& g, Memory& m) const override {
+    m.loss = 0;
+    if (m.loss_scale > 0) return;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      make_logits(g, m, from, count);
+      m.loss += m.backend->cross_entropy(logits(g, m), m.targets + from, count, vocabulary, 0);
+    });
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    m.loss = 0;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      make_logits(g, m, from, count);
+      float* d = logits(g, m);
+      float* dx = g.scratch(m) + normed.block * normed.width;
+      m.loss += m.backend->cross_entropy(d, m.targets + from, count, vocabulary, m.loss_scale);
+      kernels::linear_backward_weights(g.gradient(m, weights), d, g.scratch(m), count, normed.width, vocabulary,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(dx, d, g.read(m, weights), count, normed.width, vocabulary, false);
+      normed.pass_back(g, m, dx, from, count, adds[0]);
+    });
   }
 };
 
@@ -178,22 +329,27 @@ std::unique_ptr<Op> embedding(const Graph& graph, TensorId out, TensorId table) 
 std::unique_ptr<Op> rmsnorm(const Graph& graph, TensorId out, TensorId rstd, TensorId in) {
   return std::make_unique<RmsNorm>(graph, out, rstd, in);
 }
-std::unique_ptr<Op> linear(const Graph& graph, TensorId out, TensorId in, TensorId weights, const TensorId* residual) {
-  return std::make_unique<Linear>(graph, out, in, weights, residual);
+std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId in, TensorId weights,
+                                    TensorId residual) {
+  return std::make_unique<ResidualLinear>(graph, out, in, weights, residual);
 }
-std::unique_ptr<Op> qk_norm_rotary(const Graph&, TensorId qk, TensorId rstd, TensorId qkv,
-                                   kernels::AttentionShape shape) {
-  return std::make_unique<QkNormRotary>(qk, rstd, qkv, shape);
+std::unique_ptr<Op> norm_linear(const Graph& graph, TensorId out, TensorId rstd, TensorId in, TensorId weights) {
+  return std::make_unique<NormLinear>(graph, out, rstd, in, weights);
 }
-std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId weights, TensorId scratch, TensorId qk, TensorId qkv,
+std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
+                             TensorId weights, kernels::AttentionShape shape) {
+  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape);
+}
+std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape) {
-  return std::make_unique<Attention>(out, weights, scratch, qk, qkv, shape);
+  return std::make_unique<Attention>(out, log_sums, qkv, shape);
 }
-std::unique_ptr<Op> relu2(const Graph& graph, TensorId out, TensorId in) {
-  return std::make_unique<Relu2>(graph, out, in);
+std::unique_ptr<Op> norm_mlp(const Graph& graph, TensorId out, TensorId hidden, TensorId rstd, TensorId in, TensorId up,
+                             TensorId down) {
+  return std::make_unique<NormMlp>(graph, out, hidden, rstd, in, up, down);
 }
-std::unique_ptr<Op> cross_entropy(const Graph& graph, TensorId logits) {
-  return std::make_unique<CrossEntropy>(graph, logits);
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights) {
+  return std::make_unique<NormHeadLoss>(graph, rstd, in, weights);
 }
 
 }  // namespace overnight::workers

@@ -1,4 +1,6 @@
-// The ops that models are made of: each binds a launcher of kernels.h to tensors of a graph. One maker per op.
+// The ops that models are made of: each binds launchers of kernels.h to tensors of a graph. One maker per op. Ops that
+// follow each other row by row are one op here: it walks blocks of rows that stay in the cache from the norm to the
+// last product, and keeps for backward only what is dear to compute again.
 #pragma once
 
 #include <memory>
@@ -9,15 +11,26 @@ namespace overnight::workers {
 
 std::unique_ptr<Op> embedding(const Graph& graph, TensorId out, TensorId table);  // of Memory::inputs
 std::unique_ptr<Op> rmsnorm(const Graph& graph, TensorId out, TensorId rstd, TensorId in);
-// out = in * weights^T, plus `residual` if there is one.
-std::unique_ptr<Op> linear(const Graph& graph, TensorId out, TensorId in, TensorId weights,
-                           const TensorId* residual = nullptr);
-std::unique_ptr<Op> qk_norm_rotary(const Graph& graph, TensorId qk, TensorId rstd, TensorId qkv,
-                                   kernels::AttentionShape shape);
-std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId weights, TensorId scratch, TensorId qk,
-                              TensorId qkv, kernels::AttentionShape shape);
-std::unique_ptr<Op> relu2(const Graph& graph, TensorId out, TensorId in);
-std::unique_ptr<Op> cross_entropy(const Graph& graph,
-                                  TensorId logits);  // against Memory::targets; the gradient replaces the logits
+
+// out = residual + in * weights^T
+std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId in, TensorId weights, TensorId residual);
+
+// out = norm(in) * weights^T
+std::unique_ptr<Op> norm_linear(const Graph& graph, TensorId out, TensorId rstd, TensorId in, TensorId weights);
+
+// qkv = norm(in) * weights^T, queries and keys then normalised by head and turned by their positions.
+std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
+                             TensorId weights, kernels::AttentionShape shape);
+
+std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
+                              kernels::AttentionShape shape);
+
+// out = in + relu(norm(in) * up^T)^2 * down^T; `hidden` is what is multiplied with down.
+std::unique_ptr<Op> norm_mlp(const Graph& graph, TensorId out, TensorId hidden, TensorId rstd, TensorId in, TensorId up,
+                             TensorId down);
+
+// Cross-entropy of norm(in) * weights^T against Memory::targets. The logits exist for a block of rows at a time. With
+// gradients wanted (Memory::loss_scale above 0), backward computes loss and gradients in one pass, and forward nothing.
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights);
 
 }  // namespace overnight::workers

@@ -28,27 +28,18 @@ TensorId layer(Graph& g, const ModelConfig& config, std::size_t batch, std::size
                  w_out = g.parameter(at + "attention.out", width, width);
   const TensorId w_up = g.parameter(at + "mlp.up", inner, width), w_down = g.parameter(at + "mlp.down", width, inner);
 
-  const TensorId norm1 = g.activation(at + "norm1", rows, width), rstd1 = g.activation(at + "rstd1", rows, 1, false);
-  g.add(rmsnorm(g, norm1, rstd1, stream));
-  const TensorId qkv = g.activation(at + "qkv", rows, 3 * width);
-  g.add(linear(g, qkv, norm1, w_qkv));
-  const TensorId qk = g.activation(at + "qk", rows, 2 * width),
+  const TensorId qkv = g.activation(at + "qkv", rows, 3 * width), rstd1 = g.activation(at + "rstd1", rows, 1, false),
                  rstd_qk = g.activation(at + "rstd_qk", rows, 2 * heads, false);
-  g.add(qk_norm_rotary(g, qk, rstd_qk, qkv, shape));
+  g.add(norm_qkv(g, qkv, rstd1, rstd_qk, stream, w_qkv, shape));
   const TensorId mixed = g.activation(at + "mixed", rows, width),
-                 weights = g.activation(at + "weights", batch * heads * context, context, false),
-                 scratch = g.activation(at + "scratch", context, context, false);
-  g.add(attention(g, mixed, weights, scratch, qk, qkv, shape));
+                 log_sums = g.activation(at + "log_sums", rows, heads, false);
+  g.add(attention(g, mixed, log_sums, qkv, shape));
   const TensorId middle = g.activation(at + "middle", rows, width);
-  g.add(linear(g, middle, mixed, w_out, &stream));
+  g.add(residual_linear(g, middle, mixed, w_out, stream));
 
-  const TensorId norm2 = g.activation(at + "norm2", rows, width), rstd2 = g.activation(at + "rstd2", rows, 1, false);
-  g.add(rmsnorm(g, norm2, rstd2, middle));
-  const TensorId up = g.activation(at + "up", rows, inner), active = g.activation(at + "active", rows, inner);
-  g.add(linear(g, up, norm2, w_up));
-  g.add(relu2(g, active, up));
-  const TensorId out = g.activation(at + "out", rows, width);
-  g.add(linear(g, out, active, w_down, &middle));
+  const TensorId out = g.activation(at + "out", rows, width), hidden = g.activation(at + "hidden", rows, inner, false),
+                 rstd2 = g.activation(at + "rstd2", rows, 1, false);
+  g.add(norm_mlp(g, out, hidden, rstd2, middle, w_up, w_down));
   return out;
 }
 
@@ -66,12 +57,13 @@ Transformer make_transformer(const ModelConfig& config, std::size_t batch, Graph
   TensorId stream = g.activation("stream", rows, width);
   g.add(rmsnorm(g, stream, rstd0, embedded));
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.depth); ++i) stream = layer(g, config, batch, i, stream);
-  const TensorId last = g.activation("norm", rows, width), rstd = g.activation("rstd", rows, 1, false);
-  g.add(rmsnorm(g, last, rstd, stream));
-  const TensorId head = g.parameter("head", vocabulary, width);
-  made.logits = g.activation("logits", rows, vocabulary);
-  g.add(linear(g, made.logits, last, head));
-  if (purpose == Graph::Purpose::training) g.add(cross_entropy(g, made.logits));
+  const TensorId rstd = g.activation("rstd", rows, 1, false), head = g.parameter("head", vocabulary, width);
+  if (purpose == Graph::Purpose::training) {
+    g.add(norm_head_loss(g, rstd, stream, head));
+  } else {
+    made.logits = g.activation("logits", rows, vocabulary);
+    g.add(norm_linear(g, made.logits, rstd, stream, head));
+  }
   g.plan(purpose);
   return made;
 }

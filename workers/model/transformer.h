@@ -9,7 +9,7 @@ namespace overnight::workers {
 
 struct Transformer {
   Graph graph;
-  TensorId logits;
+  TensorId logits;  // of inference; training never has all of them at once
 };
 
 // For `batch` sequences of config.context tokens. `config` must be possible (config.h).

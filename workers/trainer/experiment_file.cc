@@ -27,6 +27,7 @@ constexpr Parameter parameters[] = {
     {"steps", [](TrainingSettings& s) { return &s.steps; }, nullptr},
     {"seed", [](TrainingSettings& s) { return &s.seed; }, nullptr},
     {"threads", [](TrainingSettings& s) { return &s.threads; }, nullptr},
+    {"lanes", [](TrainingSettings& s) { return &s.lanes; }, nullptr},
     {"seconds", nullptr, [](TrainingSettings& s) { return &s.seconds; }},
     {"learning_rate", nullptr, [](TrainingSettings& s) { return &s.learning_rate; }},
     {"embedding_scale", nullptr, [](TrainingSettings& s) { return &s.embedding_scale; }},
@@ -71,6 +72,8 @@ Result<void, std::string> read_experiment(TrainingSettings& settings, const std:
   if (!j.is_object() || !j.contains("params") || !j["params"].is_object())
     return unexpected(std::string("the experiment file has no \"params\""));
   for (const auto& [name, value] : j["params"].items()) {
+    if (name == "seed")
+      return unexpected(std::string("seed is the trial's own; it cannot be a parameter of the search as well"));
     const std::string written = value.is_string() ? value.get<std::string>() : value.dump();
     if (auto set = set_parameter(settings, name, written); !set) return set;
   }
@@ -79,6 +82,8 @@ Result<void, std::string> read_experiment(TrainingSettings& settings, const std:
     const json budget = j["limits"].value("train_budget_ms", json(0));
     if (budget.is_number() && budget.get<double>() > 0 && settings.steps == 0 && settings.seconds == 0)
       settings.seconds = budget.get<double>() / 1000;
+    const json memory = j["limits"].value("memory_bytes", json(0));
+    if (memory.is_number_integer()) settings.memory_limit = memory.get<std::int64_t>();
   }
   return {};
 }

@@ -13,7 +13,7 @@ namespace overnight::workers {
 budgets::Result<void, std::string> set_parameter(TrainingSettings& settings, const std::string& name,
                                                  const std::string& value);
 
-// Reads params, seed and limits.train_budget_ms of the text of an experiment file.
+// Reads params, seed, limits.train_budget_ms and limits.memory_bytes of the text of an experiment file.
 budgets::Result<void, std::string> read_experiment(TrainingSettings& settings, const std::string& text);
 
 std::string parameter_names();  // for --help

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -15,7 +17,10 @@
 #include <string>
 
 #include "workers/model/checkpoint.h"
+#include "workers/model/memory.h"
 #include "workers/trainer/experiment_file.h"
+#include "workers/trainer/product_speed.h"
+#include "workers/trainer/time_budget.h"
 
 namespace overnight::workers {
 namespace {
@@ -23,19 +28,20 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr double reserve_share = 0.02;    // of a budget in time, for the last step and the checkpoint ...
-constexpr double reserve_seconds = 0.15;  // ... but at least this
 constexpr auto progress_every = std::chrono::seconds(1);
-constexpr double loss_max = 100;  // beyond, or not a number: the training has diverged
+constexpr double usual_share = 0.6;  // of the products' speed, that trainings reach (kernels/BENCHMARKS.md)
+constexpr double loss_max = 100;     // beyond, or not a number: the training has diverged
 
-volatile std::sig_atomic_t stop_asked = 0;
-void ask_to_stop(int) { stop_asked = 1; }
+std::atomic<bool> stop_asked = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
+void ask_to_stop(int) { stop_asked = true; }
 
 struct Options {
   TrainingSettings settings;
   fs::path data = ".corpus/split/train";
   fs::path artifacts = "artifacts";
   bool plan_only = false;
+  bool profile = false;
 };
 
 int complain(const std::string& why) {
@@ -44,14 +50,17 @@ int complain(const std::string& why) {
 }
 
 int usage(int code) {
-  std::fprintf(code == 0 ? stdout : stderr,
-               "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--plan] [--NAME=VALUE ...]\n"
-               "Trains a byte-level Transformer on the documents of DIR (*.txt) and writes checkpoint.safetensors and "
-               "config.json.\n"
-               "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
-               "early, with a checkpoint.\n"
-               "NAME is one of: %s\n",
-               parameter_names().c_str());
+  std::fprintf(
+      code == 0 ? stdout : stderr,
+      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--plan] [--profile] [--NAME=VALUE "
+      "...]\n"
+      "Trains a byte-level Transformer on the documents of DIR (*.txt) and writes checkpoint.safetensors and "
+      "config.json.\n"
+      "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
+      "early, with a checkpoint.\n"
+      "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
+      "NAME is one of: %s\n",
+      parameter_names().c_str());
   return code;
 }
 
@@ -73,6 +82,10 @@ int read_options(int argc, char** argv, Options& options) {
     if (word == "--help" || word == "-h") return usage(0);
     if (word == "--plan") {
       options.plan_only = true;
+      continue;
+    }
+    if (word == "--profile") {
+      options.profile = true;
       continue;
     }
     if (!word.starts_with("--")) {
@@ -101,18 +114,40 @@ int read_options(int argc, char** argv, Options& options) {
   }
   if (options.settings.threads == 0) {
     options.settings.threads = threads_given();
-    while (options.settings.batch % options.settings.threads != 0) --options.settings.threads;
+    options.settings.threads = std::min(options.settings.threads, lanes_of(options.settings));
   }
   return -1;
 }
 
 void print_plan(const TrainingSettings& settings) {
   const TrainingPlan plan = plan_of(settings);
-  std::printf(
-      "parameters        %zu\nmemory            %.1f MiB\nFLOPs per token   %.2f M\ntokens per step   %zu\nthreads     "
-      "      %lld\ninstruction set   %s\n",
-      plan.parameters, static_cast<double>(plan.bytes) / 1048576, plan.flops_per_token / 1e6, plan.tokens_per_step,
-      static_cast<long long>(settings.threads), kernels::cpu_backend().name);
+  const double products = product_speed(static_cast<std::size_t>(settings.threads), 0.2);
+  std::printf("parameters        %zu\n", plan.parameters);
+  std::printf("memory            %.1f MiB, of %.1f MiB available\n", static_cast<double>(plan.bytes) / 1048576,
+              static_cast<double>(memory_available()) / 1048576);
+  std::printf("FLOPs per token   %.2f M\n", plan.flops_per_token / 1e6);
+  for (const auto& [kind, share] : plan.flop_shares) {
+    if (share > 0.0005) std::printf("  %-15s %.1f %%\n", kind.c_str(), 100 * share);
+  }
+  std::printf("tokens per step   %zu\n", plan.tokens_per_step);
+  std::printf("threads           %lld, lanes %lld\n", static_cast<long long>(settings.threads),
+              static_cast<long long>(lanes_of(settings)));
+  std::printf("kernels           %s; products by OpenBLAS %s\n", kernels::cpu_backend().name, kernels::blas_core());
+  std::printf("products          %.1f GFLOP/s, measured now\n", products / 1e9);
+  std::printf("expected          %.0f tokens/s, at %.0f %% of the products' speed\n",
+              usual_share * products / plan.flops_per_token, 100 * usual_share);
+}
+
+// Where the CPU time went, the most expensive kind of op first.
+void print_profile(const std::vector<ProfileLine>& lines) {
+  double total = 0;
+  for (const ProfileLine& line : lines) total += line.forward_seconds + line.backward_seconds;
+  std::printf("%-20s %7s %10s %10s %9s\n", "op", "share", "forward s", "backward s", "GFLOP/s");
+  for (const ProfileLine& line : lines) {
+    const double seconds = line.forward_seconds + line.backward_seconds;
+    std::printf("%-20s %6.1f%% %10.2f %10.2f %9.1f\n", line.kind.c_str(), 100 * seconds / std::max(1e-9, total),
+                line.forward_seconds, line.backward_seconds, line.flops / std::max(1e-9, seconds) / 1e9);
+  }
 }
 
 // Appends a metric as the task protocol wants it; without OVERNIGHT_METRICS there is nobody to tell.
@@ -144,42 +179,59 @@ int save(const Options& options, const Training& training) {
   return 0;
 }
 
-int train(const Options& options, Clock::time_point began) {
-  const TrainingSettings& s = options.settings;
-  const auto documents = read_documents(options.data);
-  if (!documents) return complain(documents.error());
-  Training training(s, *documents);
-  Metrics metrics;
-  const double reserve = std::max(reserve_seconds, s.seconds * reserve_share),
-               seconds = std::max(0.05, s.seconds - reserve);
+// Steps until the budget is over or a stop is asked for. Empty, or why the training failed.
+std::string take_steps(Training& training, const TrainingSettings& s, Clock::time_point began, Metrics& metrics) {
+  const TimeBudget budget{s.steps, s.seconds};
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
   const auto tokens_per_step = static_cast<double>(s.batch * s.model.context);
   std::int64_t step = 0;
-  double smooth = 0;
+  double smooth = 0, longest = 0;
   auto told = Clock::now();
-  while (stop_asked == 0) {
-    const double progress =
-        s.steps > 0 ? static_cast<double>(step) / static_cast<double>(s.steps) : elapsed() / seconds;
-    if (progress >= 1) break;
-    const double loss = training.step(progress);
+  for (double now = elapsed(); !stop_asked && !budget.over(step, now, longest);) {
+    const auto loss = training.step(budget.progress(step, now), &stop_asked);
+    if (!loss) break;
     ++step;
-    if (!(loss < loss_max))
-      return complain("the loss is " + std::to_string(loss) + " at step " + std::to_string(step) +
-                      ": the training has diverged");
-    smooth = step == 1 ? loss : 0.95 * smooth + 0.05 * loss;
+    if (!(*loss < loss_max))
+      return "the loss is " + std::to_string(*loss) + " at step " + std::to_string(step) +
+             ": the training has diverged";
+    smooth = step == 1 ? *loss : 0.95 * smooth + 0.05 * *loss;
+    longest = std::max(longest, elapsed() - now);
+    now = elapsed();
     if (Clock::now() - told < progress_every) continue;
     told = Clock::now();
-    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f\n", static_cast<long long>(step), elapsed(), smooth,
-                static_cast<double>(step) * tokens_per_step / elapsed());
+    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f\n", static_cast<long long>(step), now, smooth,
+                static_cast<double>(step) * tokens_per_step / now);
     std::fflush(stdout);
     metrics.tell("train_loss", smooth, step);
   }
   const double rate = static_cast<double>(step) * tokens_per_step / elapsed();
-  std::printf("done: %lld steps, %.0f tokens, train_loss %.4f nats, %.0f tokens/s\n", static_cast<long long>(step),
-              static_cast<double>(step) * tokens_per_step, smooth, rate);
+  std::printf("done: %lld steps, %.0f tokens, train_loss %.4f nats, %.0f tokens/s%s\n", static_cast<long long>(step),
+              static_cast<double>(step) * tokens_per_step, smooth, rate, stop_asked ? ", stopped by a signal" : "");
   metrics.tell("train_loss", smooth, step);
   metrics.tell("tokens_per_second", rate, step);
+  return "";
+}
+
+int train(const Options& options, Clock::time_point began) {
+  const auto documents = read_documents(options.data);
+  if (!documents) return complain(documents.error());
+  Training training(options.settings, *documents);
+  if (options.profile) training.take_profile();
+  Metrics metrics;
+  if (std::string why = take_steps(training, options.settings, began, metrics); !why.empty()) return complain(why);
+  if (options.profile) print_profile(training.profile());
   return save(options, training);
+}
+
+// The keeper's stop is OVERNIGHT_DEADLINE, in seconds since 1970: the schedule ends before it, and without any other
+// budget it is the budget.
+void heed_deadline(TrainingSettings& settings) {
+  const char* text = std::getenv("OVERNIGHT_DEADLINE");
+  const double deadline = text != nullptr ? std::atof(text) : 0;
+  if (!(deadline > 0) || settings.steps > 0) return;
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(),
+               left = std::max(0.1, deadline - now);
+  settings.seconds = settings.seconds > 0 ? std::min(settings.seconds, left) : left;
 }
 
 int run(int argc, char** argv) {
@@ -188,8 +240,13 @@ int run(int argc, char** argv) {
   std::signal(SIGINT, ask_to_stop);
   Options options;
   if (const int code = read_options(argc, argv, options); code >= 0) return code;
+  heed_deadline(options.settings);
   if (options.plan_only && options.settings.steps <= 0 && options.settings.seconds <= 0) options.settings.steps = 1;
   if (std::string why = why_impossible(options.settings); !why.empty()) return complain(why);
+  const std::string too_large =
+      why_too_large(plan_of(options.settings).bytes,
+                    static_cast<std::uint64_t>(std::max<std::int64_t>(0, options.settings.memory_limit)));
+  if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
     print_plan(options.settings);
     return 0;

@@ -1,12 +1,14 @@
 #include "workers/trainer/training.h"
 
-#include <barrier>
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <random>
-#include <thread>
+
+#include "workers/trainer/crew.h"
 
 namespace overnight::workers {
 namespace {
@@ -30,6 +32,8 @@ class Block {
 };
 
 constexpr float adam_epsilon = 1e-8f;
+constexpr std::size_t piece_floats = 16384;
+constexpr std::int64_t lanes_default = 2;
 
 }  // namespace
 
@@ -37,98 +41,133 @@ std::string why_impossible(const TrainingSettings& s) {
   if (std::string why = why_impossible(s.model); !why.empty()) return why;
   if (s.threads < 1 || s.threads > 256) return "threads " + std::to_string(s.threads) + " is not between 1 and 256";
   if (s.batch < 1 || s.batch > 65536) return "batch " + std::to_string(s.batch) + " is not between 1 and 65536";
-  if (s.batch % s.threads != 0)
-    return "batch " + std::to_string(s.batch) + " is not a multiple of threads " + std::to_string(s.threads);
+  if (s.lanes < 0 || s.lanes > 256) return "lanes " + std::to_string(s.lanes) + " is not between 1 and 256, or 0";
+  const std::int64_t lanes = lanes_of(s);
+  if (s.batch % lanes != 0)
+    return "batch " + std::to_string(s.batch) + " is not a multiple of lanes " + std::to_string(lanes);
+  if (s.threads > lanes)
+    return "threads " + std::to_string(s.threads) + " are more than lanes " + std::to_string(lanes) +
+           " (one lane is one thread's work)";
   if (!(s.learning_rate > 0) || s.learning_rate > 10)
     return "learning_rate " + std::to_string(s.learning_rate) + " is not above 0 and at most 10";
   if (!(s.beta1 >= 0 && s.beta1 < 1 && s.beta2 >= 0 && s.beta2 < 1)) return "beta1 and beta2 must lie in [0, 1)";
   if (!(s.weight_decay >= 0) || !(s.clip >= 0)) return "weight_decay and clip must not be negative";
   if (!(s.schedule.warmup >= 0 && s.schedule.warmup <= 1 && s.schedule.warmdown >= 0 && s.schedule.warmdown <= 1))
     return "warmup and warmdown are shares between 0 and 1";
+  if (s.steps > 0 && s.seconds > 0) return "the budget is given twice: steps and seconds";
   if (s.steps <= 0 && !(s.seconds > 0))
     return "there is no budget: neither steps nor seconds (nor a train budget in the experiment)";
   return "";
 }
 
+std::int64_t lanes_of(const TrainingSettings& settings) {
+  if (settings.lanes > 0) return settings.lanes;
+  std::int64_t lanes = std::max<std::int64_t>(1, settings.steps > 0 ? lanes_default : settings.threads);
+  while (settings.batch % lanes != 0) --lanes;
+  return lanes;
+}
+
 TrainingPlan plan_of(const TrainingSettings& settings) {
-  const auto lane_batch = static_cast<std::size_t>(settings.batch / settings.threads),
-             lanes = static_cast<std::size_t>(settings.threads);
+  const auto lanes = static_cast<std::size_t>(lanes_of(settings)), threads = static_cast<std::size_t>(settings.threads),
+             lane_batch = static_cast<std::size_t>(settings.batch) / lanes;
   const Transformer model = make_transformer(settings.model, lane_batch, Graph::Purpose::training);
   TrainingPlan plan;
   for (const Tensor& tensor : model.graph.tensors()) plan.parameters += tensor.parameter ? tensor.count() : 0;
-  plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (3 + lanes) + model.graph.arena_floats() * lanes);
+  plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (3 + lanes) + model.graph.arena_floats() * threads);
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
   plan.flops_per_token =
       3 * model.graph.forward_flops() * static_cast<double>(lanes) / static_cast<double>(plan.tokens_per_step);
+  for (const auto& op : model.graph.ops()) plan.flop_shares[op->kind()] += op->flops() / model.graph.forward_flops();
   return plan;
 }
 
+namespace {
+
+// A piece of one parameter tensor: the unit of work of the optimizer. The pieces depend on the model alone, so that
+// sums over them are the same for any number of threads.
+struct Piece {
+  const Tensor* tensor;
+  std::size_t at, count;  // in the parameters
+  bool outer;             // of embedding or head
+};
+
+std::vector<Piece> pieces_of(const Graph& graph) {
+  std::vector<Piece> pieces;
+  for (const Tensor& tensor : graph.tensors()) {
+    if (!tensor.parameter) continue;
+    const bool outer = tensor.name == "embedding" || tensor.name == "head";
+    for (std::size_t from = 0; from < tensor.count(); from += piece_floats)
+      pieces.push_back({&tensor, tensor.value_at + from, std::min(piece_floats, tensor.count() - from), outer});
+  }
+  return pieces;
+}
+
+}  // namespace
+
 struct Training::Impl {
   TrainingSettings settings;
+  std::size_t lane_count;
   Transformer model;
   std::vector<std::int32_t> stream;  // all documents, one after the other
   Block parameters, first, second;
+  std::vector<Piece> pieces;
+  std::vector<double> squares;  // of each piece's gradient
   struct Lane {
-    Block gradients, arena;
+    Block gradients;
     std::vector<std::int32_t> inputs, targets;
     double loss = 0;
-    Lane(std::size_t parameter_floats, std::size_t arena_floats, std::size_t tokens)
-        : gradients(parameter_floats), arena(arena_floats), inputs(tokens), targets(tokens) {}
+    Lane(std::size_t parameter_floats, std::size_t tokens)
+        : gradients(parameter_floats), inputs(tokens), targets(tokens) {}
   };
   std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<std::unique_ptr<Block>> arenas;  // one per thread
+  std::vector<Profile> profiles;               // one per thread, empty if none is taken
+  double data_seconds = 0, optimizer_seconds = 0;
   std::mt19937_64 random;
   std::int64_t steps = 0;
   const kernels::Backend& backend = kernels::cpu_backend();
-  std::barrier<> start, done;
-  std::vector<std::thread> threads;
-  bool stopping = false;
+  Crew crew;
 
   Impl(const TrainingSettings& s, const Documents& documents)
       : settings(s),
-        model(make_transformer(s.model, static_cast<std::size_t>(s.batch / s.threads), Graph::Purpose::training)),
+        lane_count(static_cast<std::size_t>(lanes_of(s))),
+        model(make_transformer(s.model, static_cast<std::size_t>(s.batch) / lane_count, Graph::Purpose::training)),
         parameters(model.graph.parameter_floats()),
         first(model.graph.parameter_floats()),
         second(model.graph.parameter_floats()),
+        pieces(pieces_of(model.graph)),
+        squares(pieces.size()),
         random(static_cast<std::uint64_t>(s.seed)),
-        start(static_cast<std::ptrdiff_t>(s.threads)),
-        done(static_cast<std::ptrdiff_t>(s.threads)) {
+        crew(static_cast<std::size_t>(s.threads)) {
     kernels::use_one_thread_per_call();
     initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed));
+    stream.reserve(documents.bytes() + documents.tokens.size());
     for (const auto& tokens : documents.tokens) stream.insert(stream.end(), tokens.begin(), tokens.end());
     while (stream.size() < static_cast<std::size_t>(s.model.context) + 2) stream.push_back(document_start);
-    const auto tokens = static_cast<std::size_t>(s.batch / s.threads * s.model.context);
-    for (std::int64_t i = 0; i < s.threads; ++i)
-      lanes.push_back(std::make_unique<Lane>(model.graph.parameter_floats(), model.graph.arena_floats(), tokens));
-    for (std::size_t i = 1; i < lanes.size(); ++i) threads.emplace_back([this, i] { serve(i); });
+    const std::size_t tokens = static_cast<std::size_t>(s.batch * s.model.context) / lane_count;
+    for (std::size_t i = 0; i < lane_count; ++i)
+      lanes.push_back(std::make_unique<Lane>(model.graph.parameter_floats(), tokens));
+    for (std::size_t i = 0; i < crew.size(); ++i) arenas.push_back(std::make_unique<Block>(model.graph.arena_floats()));
   }
 
-  ~Impl() {
-    stopping = true;
-    if (!threads.empty()) start.arrive_and_wait();
-    for (std::thread& thread : threads) thread.join();
-  }
-
-  void serve(std::size_t i) {
-    while (true) {
-      start.arrive_and_wait();
-      if (stopping) return;
-      run_lane(*lanes[i]);
-      done.arrive_and_wait();
+  // The lanes of one thread.
+  void run_lanes(std::size_t thread, const std::atomic<bool>* stop) {
+    for (std::size_t i = thread; i < lanes.size(); i += crew.size()) {
+      Lane& lane = *lanes[i];
+      Memory memory;
+      memory.backend = &backend;
+      memory.parameters = parameters.get();
+      memory.parameter_gradients = lane.gradients.get();
+      memory.arena = arenas[thread]->get();
+      memory.inputs = lane.inputs.data();
+      memory.targets = lane.targets.data();
+      memory.loss_scale = 1.0f / static_cast<float>(settings.batch * settings.model.context);
+      memory.stop = stop;
+      if (!profiles.empty()) memory.profile = &profiles[thread];
+      model.graph.forward(memory);
+      model.graph.backward(memory);
+      lane.loss = memory.loss;
     }
-  }
-
-  void run_lane(Lane& lane) {
-    Memory memory;
-    memory.backend = &backend;
-    memory.parameters = parameters.get();
-    memory.parameter_gradients = lane.gradients.get();
-    memory.arena = lane.arena.get();
-    memory.inputs = lane.inputs.data();
-    memory.targets = lane.targets.data();
-    memory.loss_scale = 1.0f / static_cast<float>(settings.batch * settings.model.context);
-    model.graph.forward(memory);
-    model.graph.backward(memory);
-    lane.loss = memory.loss;
   }
 
   void fill(Lane& lane) {
@@ -144,32 +183,47 @@ struct Training::Impl {
     }
   }
 
-  // In the order of the lanes, so that the sum does not depend on who was first.
-  double reduce() {
-    for (std::size_t i = 1; i < lanes.size(); ++i)
-      backend.add(lanes[0]->gradients.get(), lanes[i]->gradients.get(), model.graph.parameter_floats());
-    double loss = 0;
-    for (const auto& lane : lanes) loss += lane->loss;
-    return loss / static_cast<double>(settings.batch * settings.model.context);
+  // Sums the lanes' gradients into the first lane's, always in the order of the lanes.
+  void reduce(std::size_t thread) {
+    float* sum = lanes[0]->gradients.get();
+    for (std::size_t i = thread; i < pieces.size(); i += crew.size()) {
+      for (std::size_t lane = 1; lane < lanes.size(); ++lane)
+        backend.add(sum + pieces[i].at, lanes[lane]->gradients.get() + pieces[i].at, pieces[i].count);
+      squares[i] = backend.sum_of_squares(sum + pieces[i].at, pieces[i].count);
+    }
   }
 
-  void update(double factor) {
-    ++steps;
-    const float* gradient = lanes[0]->gradients.get();
-    const double norm = std::sqrt(backend.sum_of_squares(gradient, model.graph.parameter_floats()));
-    const float scale = settings.clip > 0 && norm > settings.clip ? static_cast<float>(settings.clip / norm) : 1.0f;
+  void update(std::size_t thread, double factor, float gradient_scale) {
     const double correction1 = 1 / (1 - std::pow(settings.beta1, static_cast<double>(steps))),
                  correction2 = 1 / (1 - std::pow(settings.beta2, static_cast<double>(steps)));
-    for (const Tensor& tensor : model.graph.tensors()) {
-      if (!tensor.parameter) continue;
-      const bool outer = tensor.name == "embedding" || tensor.name == "head";
-      const double rate = settings.learning_rate * factor * (outer ? settings.embedding_scale : 1);
-      backend.adamw(parameters.get() + tensor.value_at, first.get() + tensor.value_at, second.get() + tensor.value_at,
-                    gradient + tensor.gradient_at, tensor.count(), static_cast<float>(rate),
+    for (std::size_t i = thread; i < pieces.size(); i += crew.size()) {
+      const Piece& piece = pieces[i];
+      const double rate = settings.learning_rate * factor * (piece.outer ? settings.embedding_scale : 1);
+      backend.adamw(parameters.get() + piece.at, first.get() + piece.at, second.get() + piece.at,
+                    lanes[0]->gradients.get() + piece.at, piece.count, static_cast<float>(rate),
                     static_cast<float>(settings.beta1), static_cast<float>(settings.beta2),
                     static_cast<float>(correction1), static_cast<float>(correction2), adam_epsilon,
-                    static_cast<float>(outer ? 0 : settings.weight_decay), scale);
+                    static_cast<float>(piece.outer ? 0 : settings.weight_decay), gradient_scale);
     }
+  }
+
+  std::optional<double> step(double progress, const std::atomic<bool>* stop) {
+    const double began = thread_seconds();
+    for (auto& lane : lanes) fill(*lane);
+    data_seconds += thread_seconds() - began;
+    crew.run([&](std::size_t thread) { run_lanes(thread, stop); });
+    if (stop != nullptr && stop->load()) return std::nullopt;
+    const double ran = thread_seconds();
+    crew.run([this](std::size_t thread) { reduce(thread); });
+    double square = 0, loss = 0;
+    for (const double one : squares) square += one;
+    for (const auto& lane : lanes) loss += lane->loss;
+    const double norm = std::sqrt(square), factor = settings.schedule.at(progress);
+    const float scale = settings.clip > 0 && norm > settings.clip ? static_cast<float>(settings.clip / norm) : 1.0f;
+    ++steps;
+    crew.run([&](std::size_t thread) { update(thread, factor, scale); });
+    optimizer_seconds += (thread_seconds() - ran) * static_cast<double>(crew.size());
+    return loss / static_cast<double>(settings.batch * settings.model.context);
   }
 };
 
@@ -177,14 +231,39 @@ Training::Training(const TrainingSettings& settings, const Documents& documents)
     : impl_(std::make_unique<Impl>(settings, documents)) {}
 Training::~Training() = default;
 
-double Training::step(double progress) {
-  for (auto& lane : impl_->lanes) impl_->fill(*lane);
-  if (!impl_->threads.empty()) impl_->start.arrive_and_wait();
-  impl_->run_lane(*impl_->lanes[0]);
-  if (!impl_->threads.empty()) impl_->done.arrive_and_wait();
-  const double loss = impl_->reduce();
-  impl_->update(impl_->settings.schedule.at(progress));
-  return loss;
+std::optional<double> Training::step(double progress, const std::atomic<bool>* stop) {
+  return impl_->step(progress, stop);
+}
+
+void Training::take_profile() {
+  const std::size_t ops = impl_->model.graph.ops().size();
+  impl_->profiles.assign(impl_->crew.size(), {std::vector<double>(ops), std::vector<double>(ops)});
+  impl_->data_seconds = impl_->optimizer_seconds = 0;
+}
+
+std::vector<ProfileLine> Training::profile() const {
+  std::map<std::string, ProfileLine> kinds;
+  const auto& ops = impl_->model.graph.ops();
+  for (const Profile& profile : impl_->profiles) {
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      ProfileLine& line = kinds[ops[i]->kind()];
+      line.forward_seconds += profile.forward_seconds[i];
+      line.backward_seconds += profile.backward_seconds[i];
+    }
+  }
+  const auto passes = static_cast<double>(impl_->steps) * static_cast<double>(impl_->lanes.size());
+  for (const auto& op : ops) kinds[op->kind()].flops += 3 * op->flops() * passes;
+  kinds["optimizer"].forward_seconds = impl_->optimizer_seconds;
+  kinds["data"].forward_seconds = impl_->data_seconds;
+  std::vector<ProfileLine> lines;
+  for (auto& [kind, line] : kinds) {
+    line.kind = kind;
+    lines.push_back(line);
+  }
+  std::stable_sort(lines.begin(), lines.end(), [](const ProfileLine& a, const ProfileLine& b) {
+    return a.forward_seconds + a.backward_seconds > b.forward_seconds + b.backward_seconds;
+  });
+  return lines;
 }
 
 const Graph& Training::graph() const { return impl_->model.graph; }

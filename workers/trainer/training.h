@@ -1,10 +1,13 @@
 // One training from a config to a checkpoint: lanes (one per thread, each with its part of the batch and memory of its
 // own), AdamW, the schedule. A resource; owns its threads. Deterministic: with a budget in steps the same seed gives
-// the same bits, for the same number of lanes and the same instruction set.
+// the same bits for any number of threads; other bits for another number of lanes or another instruction set.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +32,14 @@ struct TrainingSettings {
   std::int64_t steps = 0;  // budget in steps; 0: in time
   double seconds = 0;      // budget in time
   std::int64_t threads = 1;
+  std::int64_t lanes = 0;         // 0: see lanes_of
+  std::int64_t memory_limit = 0;  // in bytes; 0: what the machine has
 };
+
+// Into how many parts a batch is cut, whose gradients are summed in order. If not set: as many as threads under a
+// budget in time, where no rerun is the same anyway; two under a budget in steps, so that it is the same on every
+// machine.
+std::int64_t lanes_of(const TrainingSettings& settings);
 
 // Empty, or why this cannot be trained.
 std::string why_impossible(const TrainingSettings& settings);
@@ -40,8 +50,16 @@ struct TrainingPlan {
   std::size_t bytes = 0;       // parameters, moments, gradients and all lanes' arenas
   double flops_per_token = 0;  // forward and backward
   std::size_t tokens_per_step = 0;
+  std::map<std::string, double> flop_shares;  // by kind of op
 };
 TrainingPlan plan_of(const TrainingSettings& settings);
+
+// CPU time by kind of op, over all lanes; what is not an op is "optimizer" and "data".
+struct ProfileLine {
+  std::string kind;
+  double forward_seconds = 0, backward_seconds = 0;
+  double flops = 0;  // forward and backward, of all steps
+};
 
 class Training {
  public:
@@ -50,8 +68,12 @@ class Training {
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
 
-  // One step; returns the loss in nats per token. `progress` of the budget, from 0 to 1.
-  double step(double progress);
+  // One step; returns the loss in nats per token. `progress` of the budget, from 0 to 1. Once `stop` is true a step
+  // ends after the op that runs, changes no parameter, and returns nothing.
+  std::optional<double> step(double progress, const std::atomic<bool>* stop = nullptr);
+
+  void take_profile();                       // from now on
+  std::vector<ProfileLine> profile() const;  // the most expensive first
 
   const Graph& graph() const;
   const float* parameters() const;

@@ -40,19 +40,26 @@ struct Machine {
     memory.arena = arena.data();
     memory.inputs = inputs.data();
     memory.targets = targets.data();
-    memory.loss_scale = 1;
   }
 
   double loss() {
+    memory.loss_scale = 0;
     model.graph.forward(memory);
+    return memory.loss;
+  }
+
+  // The loss again, and the gradients of all parameters.
+  double step() {
+    memory.loss_scale = 1;
+    model.graph.forward(memory);
+    model.graph.backward(memory);
     return memory.loss;
   }
 };
 
 TEST(Transformer, GradientsOfEveryParameterAreDifferencesOfTheLoss) {
   Machine machine;
-  machine.loss();
-  machine.model.graph.backward(machine.memory);
+  EXPECT_EQ(machine.loss(), machine.step());
   for (const Tensor& tensor : machine.model.graph.tensors()) {
     if (!tensor.parameter) continue;
     double difference = 0, size = 0;
@@ -92,14 +99,12 @@ TEST(Transformer, InferenceGivesTheLossOfTraining) {
 
 TEST(Transformer, EveryInstructionSetGivesTheSameLossAndGradients) {
   Machine base(Graph::Purpose::training, *kernels::cpu_backend_named("base"));
-  const double expected = base.loss();
-  base.model.graph.backward(base.memory);
+  const double expected = base.step();
   for (const char* name : {"avx2", "avx512"}) {
     const kernels::Backend* backend = kernels::cpu_backend_named(name);
     if (backend == nullptr) continue;
     Machine other(Graph::Purpose::training, *backend);
-    EXPECT_NEAR(other.loss(), expected, 1e-3) << name;
-    other.model.graph.backward(other.memory);
+    EXPECT_NEAR(other.step(), expected, 1e-3) << name;
     for (const Tensor& tensor : base.model.graph.tensors()) {
       if (!tensor.parameter) continue;
       for (std::size_t i = 0; i < tensor.count(); ++i)
@@ -111,15 +116,33 @@ TEST(Transformer, EveryInstructionSetGivesTheSameLossAndGradients) {
 
 TEST(Transformer, ASecondPassOverUsedMemoryGivesTheSameBits) {
   Machine machine;
-  const double first = machine.loss();
-  machine.model.graph.backward(machine.memory);
+  const double first = machine.step();
   const std::vector<float> gradients = machine.gradients;
-  EXPECT_EQ(machine.loss(), first);
-  machine.model.graph.backward(machine.memory);
+  EXPECT_EQ(machine.step(), first);
   for (const Tensor& tensor : machine.model.graph.tensors()) {
     for (std::size_t i = 0; tensor.parameter && i < tensor.count(); ++i)
       ASSERT_EQ(machine.gradients[tensor.gradient_at + i], gradients[tensor.gradient_at + i]) << tensor.name;
   }
+}
+
+// Blocks of rows are an order of work; a sequence must not notice which block it fell into.
+TEST(Transformer, ASequenceHasTheSameLossInABatchOfAnySize) {
+  const ModelConfig config{.depth = 1, .width = 16, .heads = 2, .context = 32};
+  std::vector<double> losses;
+  for (const std::size_t sequences : {1u, 21u}) {  // 672 rows: more than one block
+    Transformer model = make_transformer(config, sequences, Graph::Purpose::training);
+    std::vector<float> parameters(model.graph.parameter_floats()), arena(model.graph.arena_floats(), std::nanf(""));
+    initialize(model.graph, parameters.data(), 3);
+    std::vector<std::int32_t> inputs, targets(sequences * 32, -1);
+    for (std::size_t i = 0; i < sequences * 32; ++i) inputs.push_back(static_cast<std::int32_t>(i % 32 * 7 % 256));
+    for (std::size_t i = 0; i < 32; ++i) targets[(sequences - 1) * 32 + i] = inputs[i];  // of the last alone
+    Memory memory{.backend = &kernels::cpu_backend(), .parameters = parameters.data(), .arena = arena.data()};
+    memory.inputs = inputs.data();
+    memory.targets = targets.data();
+    model.graph.forward(memory);
+    losses.push_back(memory.loss);
+  }
+  EXPECT_NEAR(losses[0], losses[1], 1e-3);
 }
 
 TEST(Transformer, StartsAtTheLossOfAGuess) {

@@ -37,6 +37,7 @@ TEST(ExperimentFile, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(refusal(R"({"params": {"learning_rate": "fast"}})").find("fast"), std::string::npos);
   EXPECT_NE(refusal(R"({"params": {"learning_rate": "nan"}})"), "");
   EXPECT_NE(refusal(R"({"params": {"depth": null}})"), "");
+  EXPECT_NE(refusal(R"({"params": {"seed": 42}})").find("seed"), std::string::npos) << "seeds are not searched over";
   EXPECT_NE(refusal(R"({"params": []})"), "");
   EXPECT_NE(refusal("{"), "");
   EXPECT_NE(refusal(""), "");

@@ -86,7 +86,8 @@ TEST_F(Programs, BadWordsAreRefusedWithStatusTwo) {
        {"overnight-train --learning_rate", "overnight-train --nonsense 3 --steps 1", "overnight-train --steps x",
         "overnight-train missing.json", "overnight-train --steps 1 --width 30 --heads 4",
         "overnight-train --steps 1 --data /nonexistent", "overnight-train", "overnight-eval",
-        "overnight-eval /nonexistent", "overnight-eval --bad", "overnight-eval --prepare /nonexistent /nonexistent2"}) {
+        "overnight-eval x --bytes 0", "overnight-train --steps 1 --seconds 1", "overnight-eval /nonexistent",
+        "overnight-eval --bad", "overnight-eval --prepare /nonexistent /nonexistent2"}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 2) << words << ": " << outcome.output;
     EXPECT_FALSE(outcome.output.empty());
@@ -100,6 +101,50 @@ TEST_F(Programs, APlanIsPrintedWithoutTraining) {
   EXPECT_EQ(planned.exit_code, 0);
   EXPECT_NE(planned.output.find("FLOPs per token"), std::string::npos);
   EXPECT_FALSE(fs::exists(at_ + "/artifacts"));
+}
+
+TEST_F(Programs, TheScheduleEndsBeforeTheKeepersDeadline) {
+  const Outcome trained = run("OVERNIGHT_DEADLINE=$(($(date +%s) + 2)) timeout 60 " + train("--seconds 1000000"));
+  EXPECT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_EQ(trained.output.find("signal"), std::string::npos) << "it ended by itself";
+  EXPECT_TRUE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+}
+
+TEST_F(Programs, StepsGiveTheSameCheckpointForAnyNumberOfThreads) {
+  ASSERT_EQ(run(train("--steps 5 --threads 1")).exit_code, 0);
+  ASSERT_EQ(run("cp " + at_ + "/artifacts/checkpoint.safetensors " + at_ + "/one; " + train("--steps 5 --threads 2"))
+                .exit_code,
+            0);
+  EXPECT_EQ(run("cmp " + at_ + "/one " + at_ + "/artifacts/checkpoint.safetensors").exit_code, 0);
+}
+
+TEST_F(Programs, AModelTooLargeForTheMachineIsRefusedWithItsSizeBeforeItIsAllocated) {
+  const Outcome huge = run("overnight-train --steps 1 --depth 128 --width 16384 --heads 64 --batch 4096 --data " + at_);
+  EXPECT_EQ(huge.exit_code, 2) << huge.output;
+  EXPECT_NE(huge.output.find("GiB"), std::string::npos) << huge.output;
+  std::ofstream(at_ + "/experiment.json")
+      << R"({"params": {"steps": 1}, "seed": 1, "limits": {"memory_bytes": 1048576}})";
+  const Outcome limited = run("overnight-train " + at_ + "/experiment.json --data " + at_);
+  EXPECT_EQ(limited.exit_code, 2) << limited.output;
+  EXPECT_NE(limited.output.find("1.0 MiB"), std::string::npos) << limited.output;
+}
+
+TEST_F(Programs, AProfileSaysWhereTheTimeWent) {
+  const Outcome profiled = run(train("--steps 3 --profile"));
+  EXPECT_EQ(profiled.exit_code, 0);
+  EXPECT_NE(profiled.output.find("mlp"), std::string::npos) << profiled.output;
+}
+
+TEST_F(Programs, AModelWithoutAScoreFailsWithItsReason) {
+  ASSERT_EQ(run(train("--steps 2")).exit_code, 0);
+  std::fstream file(at_ + "/artifacts/checkpoint.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-4, std::ios::end);
+  file.write("\x00\x00\xc0\x7f", 4);
+  file.close();
+  const Outcome scored = run(eval());
+  EXPECT_EQ(scored.exit_code, 2);
+  EXPECT_NE(scored.output.find("not a number"), std::string::npos) << scored.output;
+  EXPECT_EQ(scored.output.find("val_bpb:"), std::string::npos);
 }
 
 TEST_F(Programs, EvaluationRefusesAForgedCheckpoint) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/workers/trainer/texts.h"
@@ -24,7 +25,7 @@ std::vector<double> losses_of(const TrainingSettings& settings, std::vector<floa
   Training training(settings, *read_documents(texts.path()));
   std::vector<double> losses;
   for (std::int64_t step = 0; step < settings.steps; ++step)
-    losses.push_back(training.step(static_cast<double>(step) / static_cast<double>(settings.steps)));
+    losses.push_back(*training.step(static_cast<double>(step) / static_cast<double>(settings.steps)));
   if (parameters != nullptr)
     parameters->assign(training.parameters(), training.parameters() + training.graph().parameter_floats());
   return losses;
@@ -50,9 +51,59 @@ TEST(Training, AnotherSeedGivesAnotherTraining) {
   EXPECT_NE(losses_of(tiny(1)), losses_of(other));
 }
 
+TEST(Training, TheNumberOfThreadsChangesNothing) {
+  TrainingSettings settings = tiny(1);
+  settings.lanes = 4;
+  std::vector<float> expected;
+  const auto losses = losses_of(settings, &expected);
+  for (const std::int64_t threads : {2, 3, 4}) {
+    std::vector<float> parameters;
+    settings.threads = threads;
+    EXPECT_EQ(losses_of(settings, &parameters), losses) << threads;
+    EXPECT_EQ(parameters, expected) << threads;
+  }
+}
+
+TEST(Training, LanesGoByTheThreadsInTimeAndAreFixedInSteps) {
+  TrainingSettings settings = tiny(4);
+  settings.batch = 12;
+  EXPECT_EQ(lanes_of(settings), 2);
+  settings.steps = 0;
+  EXPECT_EQ(lanes_of(settings), 4);
+  settings.threads = 5;
+  EXPECT_EQ(lanes_of(settings), 4) << "a batch of 12 is not a multiple of 5";
+  settings.lanes = 6;
+  EXPECT_EQ(lanes_of(settings), 6);
+}
+
+TEST(Training, TellsWhereTheTimeWent) {
+  const Texts texts("profile", 4);
+  TrainingSettings settings = tiny(2);
+  Training training(settings, *read_documents(texts.path()));
+  training.take_profile();
+  for (int i = 0; i < 3; ++i) training.step(0);
+  const std::vector<ProfileLine> lines = training.profile();
+  const auto mlp = std::find_if(lines.begin(), lines.end(), [](const ProfileLine& line) { return line.kind == "mlp"; });
+  ASSERT_NE(mlp, lines.end());
+  EXPECT_GT(mlp->backward_seconds, 0);
+  EXPECT_DOUBLE_EQ(mlp->flops, 3 * 3 * 4.0 * 64 * 16 * 64) << "three steps, forward and twice backward, two products";
+}
+
+TEST(Training, AStopLeavesTheParametersOfTheLastWholeStep) {
+  const Texts texts("stop", 4);
+  Training training(tiny(2), *read_documents(texts.path()));
+  ASSERT_TRUE(training.step(0.1));
+  const std::vector<float> before(training.parameters(), training.parameters() + training.graph().parameter_floats());
+  const std::atomic<bool> stop = true;
+  EXPECT_FALSE(training.step(0.2, &stop));
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), training.parameters()));
+}
+
 // Lanes see the same rows in the same order: only the order of sums differs.
 TEST(Training, TheNumberOfLanesChangesRoundingAlone) {
-  const auto one = losses_of(tiny(1)), four = losses_of(tiny(4));
+  TrainingSettings cut = tiny(1);
+  cut.lanes = 4;
+  const auto one = losses_of(tiny(1)), four = losses_of(cut);
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], four[i], 2e-3) << i;
 }
 
@@ -64,7 +115,9 @@ TEST(Training, RefusesImpossibleSettingsWithTheReason) {
   };
   EXPECT_EQ(why([](TrainingSettings&) {}), "");
   EXPECT_NE(why([](TrainingSettings& s) { s.batch = 0; }).find("batch"), std::string::npos);
-  EXPECT_NE(why([](TrainingSettings& s) { s.threads = 3; }).find("multiple"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.threads = 3; }).find("lanes"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.lanes = 3; }).find("multiple"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.lanes = -1; }).find("lanes"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.learning_rate = 0; }).find("learning_rate"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.learning_rate = std::nan(""); }).find("learning_rate"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.beta2 = 1; }).find("beta"), std::string::npos);
