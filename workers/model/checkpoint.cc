@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -66,11 +68,12 @@ Result<std::vector<Piece>, std::string> pieces_of(const json& header, const Grap
     const auto found = wanted.find(name);
     if (found == wanted.end()) return unexpected("it holds \"" + name + "\", which this model has not");
     const json shape{found->second->rows, found->second->columns};
-    if (!entry.is_object() || entry.value("dtype", "") != "F32" || !entry.contains("shape") ||
+    // Compared as JSON: a value of another type is another value.
+    if (!entry.is_object() || !entry.contains("dtype") || entry["dtype"] != json("F32") || !entry.contains("shape") ||
         entry["shape"] != shape) {
       return unexpected("\"" + name + "\" is not F32 of shape " + shape.dump());
     }
-    const json offsets = entry.value("data_offsets", json());
+    const json offsets = entry.contains("data_offsets") ? entry["data_offsets"] : json();
     if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
         !offsets[1].is_number_unsigned())
       return unexpected("\"" + name + "\" has no offsets");
@@ -122,7 +125,7 @@ Result<void, std::string> write_checkpoint(const std::filesystem::path& file, co
   return {};
 }
 
-Result<void, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph, float* parameters) {
+Result<std::vector<float>, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph) {
   const auto refuse = [&](const std::string& why) { return unexpected(file.string() + ": " + why); };
   std::error_code missing;
   const std::uint64_t size = std::filesystem::file_size(file, missing);
@@ -140,13 +143,16 @@ Result<void, std::string> read_checkpoint(const std::filesystem::path& file, con
   const std::uint64_t data_at = sizeof length + length;
   const auto pieces = pieces_of(*header, graph, size - data_at);
   if (!pieces) return refuse(pieces.error());
+  std::vector<float> parameters(graph.parameter_floats());
   for (const Piece& piece : *pieces) {
+    float* at = parameters.data() + piece.tensor->value_at;
     in.seekg(static_cast<std::streamoff>(data_at + piece.begin));
-    if (!in.read(reinterpret_cast<char*>(parameters + piece.tensor->value_at),
-                 static_cast<std::streamsize>(piece.tensor->count() * sizeof(float))))
+    if (!in.read(reinterpret_cast<char*>(at), static_cast<std::streamsize>(piece.tensor->count() * sizeof(float))))
       return refuse("is cut off");
+    if (!std::all_of(at, at + piece.tensor->count(), [](float value) { return std::isfinite(value); }))
+      return refuse("\"" + piece.tensor->name + "\" holds a value that is not a number, or infinite");
   }
-  return {};
+  return parameters;
 }
 
 }  // namespace overnight::workers

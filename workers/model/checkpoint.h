@@ -18,9 +18,8 @@ inline constexpr std::uint64_t checkpoint_header_max = 1 << 20;
 budgets::Result<void, std::string> write_checkpoint(const std::filesystem::path& file, const Graph& graph,
                                                     const float* parameters);
 
-// Exactly the parameters of `graph`: same names, same shapes, nothing else. `parameters` holds
-// graph.parameter_floats().
-budgets::Result<void, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph,
-                                                   float* parameters);
+// The parameters of `graph`, graph.parameter_floats() of them: the file must hold exactly those, same names, same
+// shapes, nothing else, all finite. Memory is allocated once the file is known to hold as much.
+budgets::Result<std::vector<float>, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph);
 
 }  // namespace overnight::workers
