@@ -6,6 +6,8 @@
 #include <memory>
 #include <numbers>
 
+#include "workers/trainer/crew.h"
+
 namespace overnight::workers {
 namespace {
 
@@ -18,6 +20,37 @@ double bits_of(const float* logits, std::size_t width, std::int32_t target) {
   double sum = 0;
   for (std::size_t i = 0; i < width; ++i) sum += std::exp(static_cast<double>(logits[i]) - largest);
   return (std::log(sum) + largest - static_cast<double>(logits[static_cast<std::size_t>(target)])) / std::numbers::ln2;
+}
+
+// The bits of the bytes that a row counts; not finite if one of its logits is not.
+double bits_of_row(const float* logits, std::size_t width, const Row& row, const Documents& documents) {
+  double bits = 0;
+  for (std::size_t t = row.count_from; t < row.to; ++t)
+    bits += bits_of(logits + (t - row.from) * width, width, documents.tokens[row.document][t + 1]);
+  return bits;
+}
+
+// What one thread scores with.
+struct Scorer {
+  std::unique_ptr<float, decltype(&std::free)> arena;
+  std::vector<std::int32_t> inputs;
+  Memory memory;
+  Scorer(const Graph& graph, const float* parameters, std::size_t tokens)
+      : arena(static_cast<float*>(std::aligned_alloc(64, (graph.arena_floats() * sizeof(float) + 63) / 64 * 64)),
+              std::free),
+        inputs(tokens) {
+    if (!arena) throw std::bad_alloc();
+    memory.backend = &kernels::cpu_backend();
+    memory.parameters = parameters;
+    memory.arena = arena.get();
+  }
+};
+
+void put(Scorer& scorer, const Row& row, const Documents& documents, std::size_t at) {
+  const auto& tokens = documents.tokens[row.document];
+  std::copy(tokens.begin() + static_cast<std::ptrdiff_t>(row.from),
+            tokens.begin() + static_cast<std::ptrdiff_t>(row.to),
+            scorer.inputs.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 }  // namespace
@@ -53,44 +86,44 @@ std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t conte
   return rows;
 }
 
-BitsPerByte bits_per_byte(const ModelConfig& config, const float* parameters, const Documents& documents,
-                          const std::vector<Row>& rows, std::size_t batch) {
+std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch) {
+  return make_transformer(config, batch, Graph::Purpose::inference).graph.arena_floats() * sizeof(float);
+}
+
+budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
+                                                        const Documents& documents, const std::vector<Row>& rows,
+                                                        std::size_t batch, std::size_t threads) {
   kernels::use_one_thread_per_call();
   const Transformer model = make_transformer(config, batch, Graph::Purpose::inference);
   const auto context = static_cast<std::size_t>(config.context), width = static_cast<std::size_t>(config.vocabulary);
-  const std::unique_ptr<float, decltype(&std::free)> arena(
-      static_cast<float*>(std::aligned_alloc(64, (model.graph.arena_floats() * sizeof(float) + 63) / 64 * 64)),
-      std::free);
-  if (!arena) throw std::bad_alloc();
-  std::vector<std::int32_t> inputs(batch * context);
-  Memory memory;
-  memory.backend = &kernels::cpu_backend();
-  memory.parameters = parameters;
-  memory.arena = arena.get();
-  memory.inputs = inputs.data();
+  std::vector<Scorer> scorers;
+  for (std::size_t i = 0; i < threads; ++i) scorers.emplace_back(model.graph, parameters, batch * context);
+  std::vector<double> bits(rows.size());
+  Crew crew(threads);
+  crew.run([&](std::size_t thread) {
+    Scorer& scorer = scorers[thread];
+    for (std::size_t first = thread * batch; first < rows.size(); first += threads * batch) {
+      const std::size_t here = std::min(batch, rows.size() - first);
+      std::fill(scorer.inputs.begin(), scorer.inputs.end(), document_start);
+      for (std::size_t b = 0; b < here; ++b) put(scorer, rows[first + b], documents, b * context);
+      scorer.memory.inputs = scorer.inputs.data();
+      model.graph.forward(scorer.memory);
+      const float* logits = model.graph.read(scorer.memory, model.logits);
+      for (std::size_t b = 0; b < here; ++b)
+        bits[first + b] = bits_of_row(logits + b * context * width, width, rows[first + b], documents);
+    }
+  });
   BitsPerByte result;
-  double bits = 0;
-  for (std::size_t first = 0; first < rows.size(); first += batch) {
-    std::fill(inputs.begin(), inputs.end(), document_start);
-    const std::size_t here = std::min(batch, rows.size() - first);
-    for (std::size_t b = 0; b < here; ++b) {
-      const Row& row = rows[first + b];
-      const auto& tokens = documents.tokens[row.document];
-      std::copy(tokens.begin() + static_cast<std::ptrdiff_t>(row.from),
-                tokens.begin() + static_cast<std::ptrdiff_t>(row.to),
-                inputs.begin() + static_cast<std::ptrdiff_t>(b * context));
+  double sum = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!std::isfinite(bits[i])) {
+      return budgets::unexpected("the model's logits are not finite for bytes " + std::to_string(rows[i].count_from) +
+                                 " to " + std::to_string(rows[i].to) + " of " + documents.names[rows[i].document]);
     }
-    model.graph.forward(memory);
-    const float* logits = model.graph.read(memory, model.logits);
-    for (std::size_t b = 0; b < here; ++b) {
-      const Row& row = rows[first + b];
-      for (std::size_t t = row.count_from; t < row.to; ++t) {
-        bits += bits_of(logits + (b * context + t - row.from) * width, width, documents.tokens[row.document][t + 1]);
-        ++result.bytes;
-      }
-    }
+    sum += bits[i];
+    result.bytes += static_cast<std::int64_t>(rows[i].to - rows[i].count_from);
   }
-  result.value = result.bytes == 0 ? 0 : bits / static_cast<double>(result.bytes);
+  result.value = result.bytes == 0 ? 0 : sum / static_cast<double>(result.bytes);
   return result;
 }
 

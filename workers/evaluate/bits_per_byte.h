@@ -40,8 +40,13 @@ struct BitsPerByte {
   std::int64_t bytes = 0;  // counted
 };
 
-// `parameters` of a model with this config; `batch` changes memory and speed only.
-BitsPerByte bits_per_byte(const ModelConfig& config, const float* parameters, const Documents& documents,
-                          const std::vector<Row>& rows, std::size_t batch);
+// `parameters` of a model with this config. `batch` and `threads` change memory and speed only: each row has its own
+// sum, and these are added up in their order. Refused if a logit is not finite: such a model has no score.
+budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
+                                                        const Documents& documents, const std::vector<Row>& rows,
+                                                        std::size_t batch, std::size_t threads = 1);
+
+// What one thread of it needs, in bytes, beside the parameters.
+std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch);
 
 }  // namespace overnight::workers

@@ -1,5 +1,8 @@
 // overnight-eval: scores a checkpoint on held-out documents, in a process of its own.
-#include <cmath>
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +12,7 @@
 #include <vector>
 
 #include "workers/evaluate/bits_per_byte.h"
+#include "workers/model/memory.h"
 
 namespace overnight::workers {
 namespace {
@@ -21,6 +25,7 @@ constexpr std::size_t config_bytes_max = 65536;
 
 struct Options {
   fs::path artifacts, data = ".corpus/split/validation";
+  std::size_t bytes = bytes_default;
   bool full = false;
 };
 
@@ -32,13 +37,23 @@ int complain(const std::string& why) {
 int usage(int code) {
   std::fprintf(
       code == 0 ? stdout : stderr,
-      "usage: overnight-eval ARTIFACTS [--data DIR] [--full]\n"
+      "usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full]\n"
       "       overnight-eval --prepare CORPUS OUT     lay the splits out as OUT/train, OUT/validation, OUT/holdout\n"
       "Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR "
       "(*.txt):\n"
-      "an even choice of about %zu bytes, or all of them with --full. OVERNIGHT_EVAL_DATA says the same as --data.\n",
+      "an even choice of about N bytes (%zu unless said), or all of them with --full. OVERNIGHT_EVAL_DATA says the "
+      "same as --data.\n",
       bytes_default);
   return code;
+}
+
+std::size_t threads_given() {
+  if (const char* cpus = std::getenv("OVERNIGHT_CPUS")) {
+    if (const int count = std::atoi(cpus); count > 0) return static_cast<std::size_t>(count);
+  }
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::size_t>(std::clamp(CPU_COUNT(&set), 1, 64)) : 1;
 }
 
 int prepare(const fs::path& corpus, const fs::path& out) {
@@ -67,15 +82,23 @@ int evaluate(const Options& options) {
   const auto documents = read_documents(options.data);
   if (!documents) return complain(documents.error());
   const Transformer model = make_transformer(*config, 1, Graph::Purpose::inference);
-  std::vector<float> parameters(model.graph.parameter_floats());
-  if (auto read = read_checkpoint(options.artifacts / "checkpoint.safetensors", model.graph, parameters.data()); !read)
-    return complain(read.error());
-  const auto segments = segments_of(*documents, options.full ? documents->bytes() : bytes_default);
+  const std::size_t threads = threads_given();
+  const std::uint64_t needed =
+      model.graph.parameter_floats() * sizeof(float) + threads * scoring_bytes(*config, batch_rows);
+  if (std::string why = why_too_large(needed); !why.empty())
+    return complain("this model cannot be scored here: " + why);
+  const auto parameters = read_checkpoint(options.artifacts / "checkpoint.safetensors", model.graph);
+  if (!parameters) return complain(parameters.error());
+  const auto segments = segments_of(*documents, options.full ? documents->bytes() : options.bytes);
   const std::vector<Row> rows = rows_of(segments, static_cast<std::size_t>(config->context));
-  const BitsPerByte score = bits_per_byte(*config, parameters.data(), *documents, rows, batch_rows);
-  std::printf("scored %lld bytes of %zu documents\n", static_cast<long long>(score.bytes), documents->names.size());
-  report(score.value);
-  return std::isfinite(score.value) ? 0 : 1;
+  const auto score = bits_per_byte(*config, parameters->data(), *documents, rows, batch_rows, threads);
+  if (!score) {
+    std::fprintf(stderr, "overnight-eval: no score: %s\n", score.error().c_str());
+    return 1;
+  }
+  std::printf("scored %lld bytes of %zu documents\n", static_cast<long long>(score->bytes), documents->names.size());
+  report(score->value);
+  return 0;
 }
 
 int run(int argc, char** argv) {
@@ -87,6 +110,11 @@ int run(int argc, char** argv) {
     if (words[i] == "--prepare" && i + 2 < words.size()) return prepare(words[i + 1], words[i + 2]);
     if (words[i] == "--full") {
       options.full = true;
+    } else if (words[i] == "--bytes" && i + 1 < words.size()) {
+      const std::string& number = words[++i];
+      const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), options.bytes);
+      if (error != std::errc() || end != number.data() + number.size() || options.bytes == 0)
+        return complain("--bytes: \"" + number + "\" is not a number of bytes");
     } else if (words[i] == "--data" && i + 1 < words.size()) {
       options.data = words[++i];
     } else if (!words[i].starts_with("--") && options.artifacts.empty()) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 namespace overnight::workers {
@@ -62,41 +63,74 @@ TEST(Segments, AreTheSameForEveryModelAndNoMoreThanAskedFor) {
   for (const Segment& segment : chosen) bytes += segment.to - segment.from;
   EXPECT_GT(bytes, 5'000u);
   EXPECT_LT(bytes, 12'000u);
+  // A context must not choose its bytes.
+  const auto counted = [&](std::size_t context) {
+    std::set<std::pair<std::size_t, std::size_t>> all;
+    for (const Row& row : rows_of(chosen, context)) {
+      for (std::size_t t = row.count_from; t < row.to; ++t) all.insert({row.document, t});
+    }
+    return all;
+  };
+  EXPECT_EQ(counted(16), counted(512));
 }
 
 TEST(BitsPerByte, OfAModelThatKnowsNothingIsThatOfAGuess) {
   const Documents documents = some_documents();
   const std::vector<float> parameters(parameters_of(tiny, 0).size(), 0.0f);
   const BitsPerByte score =
-      bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4);
+      *bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4);
   EXPECT_EQ(score.bytes, static_cast<std::int64_t>(documents.bytes()));
   EXPECT_NEAR(score.value, std::log2(257.0), 1e-6);
 }
 
-TEST(BitsPerByte, DoesNotDependOnTheBatch) {
+// A score that moved with the micro-batch could be searched for: autoresearch's drops what does not fill a batch.
+TEST(BitsPerByte, DoesNotDependOnTheBatchOrTheThreads) {
   const Documents documents = some_documents();
   const auto parameters = parameters_of(tiny, 0.3f);
   const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
-  const double one = bits_per_byte(tiny, parameters.data(), documents, rows, 1).value;
-  for (const std::size_t batch : {2u, 7u, 64u})
-    EXPECT_NEAR(bits_per_byte(tiny, parameters.data(), documents, rows, batch).value, one, 1e-5 * one) << batch;
+  const BitsPerByte one = *bits_per_byte(tiny, parameters.data(), documents, rows, 1);
+  for (const std::size_t batch : {2u, 7u, 64u, 1000u}) {
+    for (const std::size_t threads : {1u, 3u}) {
+      const BitsPerByte other = *bits_per_byte(tiny, parameters.data(), documents, rows, batch, threads);
+      EXPECT_NEAR(other.value, one.value, 1e-5 * one.value) << batch;
+      EXPECT_EQ(other.bytes, one.bytes) << batch;
+    }
+  }
+  EXPECT_EQ(bits_per_byte(tiny, parameters.data(), documents, rows, 7, 1)->value,
+            bits_per_byte(tiny, parameters.data(), documents, rows, 7, 4)->value);
 }
 
-TEST(BitsPerByte, IsNotANumberIfTheModelIsNotOne) {
+TEST(BitsPerByte, AreRefusedToAModelWhoseLogitsAreNotFinite) {
   const Documents documents = some_documents();
-  auto parameters = parameters_of(tiny, 0.3f);
-  for (float& value : parameters) value = std::nanf("");
-  EXPECT_FALSE(std::isfinite(
-      bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4).value));
+  const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    auto parameters = parameters_of(tiny, 0.3f);
+    for (float& value : parameters) value = bad;
+    const auto score = bits_per_byte(tiny, parameters.data(), documents, rows, 4);
+    ASSERT_FALSE(score) << bad;
+    EXPECT_NE(score.error().find("document"), std::string::npos) << score.error();
+  }
 }
 
-// A model may give any logits; only their differences count, so that scaling them up to be "sure" of wrong answers
-// costs.
-TEST(BitsPerByte, IsBoundedBelowByZeroHoweverSureTheModelIs) {
+// The model is asked for logits alone: adding a constant to all of a row, or being sure of a wrong answer, gains
+// nothing.
+TEST(BitsPerByte, NormaliseTheLogitsThemselves) {
   const Documents documents = some_documents();
+  const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
   const auto parameters = parameters_of(tiny, 30.0f);
-  EXPECT_GE(bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4).value,
-            0);
+  const double sure = bits_per_byte(tiny, parameters.data(), documents, rows, 4)->value;
+  EXPECT_GT(sure, std::log2(257.0)) << "a random model that is sure is worse than one that does not know";
+}
+
+TEST(BitsPerByte, DivideByTheBytesOfTheTextWhateverTheyAre) {
+  Documents documents;  // bytes that are no UTF-8: a decoder would count three for each
+  documents.names = {"binary"};
+  documents.tokens = {{document_start}};
+  for (std::int32_t byte = 128; byte < 256; ++byte) documents.tokens[0].push_back(byte);
+  const std::vector<float> parameters(parameters_of(tiny, 0).size(), 0.0f);
+  const auto score = bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4);
+  EXPECT_EQ(score->bytes, 128);
+  EXPECT_NEAR(score->value, std::log2(257.0), 1e-6);
 }
 
 }  // namespace
