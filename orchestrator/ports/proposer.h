@@ -13,26 +13,16 @@
 
 #include "budgets/cost.h"
 #include "orchestrator/core/events.h"
+#include "orchestrator/ports/history.h"
 
 namespace overnight::ports {
-
-// A finished trial, as proposers may see it: validation scores only.
-struct KnownTrial {
-  core::ExperimentId experiment{};
-  core::Params params;
-  std::optional<double> score;  // none: it failed
-  std::string failure;          // cause and phase when it failed: "out_of_memory in train"
-  std::string proposer;
-  std::string hypothesis;
-  bool operator==(const KnownTrial&) const = default;
-};
 
 struct AskRequest {
   core::AskId ask{};
   std::int64_t count = 1;  // proposals wanted, at most core::offers_per_ask_max
   std::uint64_t seed = 0;
   std::vector<core::Params> pending;  // admitted and not finished
-  std::vector<KnownTrial> history;    // in order of completion
+  History history;                    // in order of completion
 };
 
 struct Answer {

@@ -103,11 +103,4 @@ core::Params draw(const core::Space& space, std::mt19937_64& random) {
   return point;
 }
 
-std::set<std::string> known_points(const ports::AskRequest& request) {
-  std::set<std::string> known;
-  for (const core::Params& params : request.pending) known.insert(core::canonical_hash(params));
-  for (const ports::KnownTrial& trial : request.history) known.insert(core::canonical_hash(trial.params));
-  return known;
-}
-
 }  // namespace overnight::proposers

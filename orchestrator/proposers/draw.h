@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <random>
-#include <set>
 #include <string>
 
 #include "orchestrator/ports/proposer.h"
@@ -24,8 +23,5 @@ double position(const core::Dimension& dimension, const core::ParamValue& value)
 
 // One random point of the space; conditional parameters only where they are active.
 core::Params draw(const core::Space& space, std::mt19937_64& random);
-
-// Canonical hashes of everything that was run, is running, or waits.
-std::set<std::string> known_points(const ports::AskRequest& request);
 
 }  // namespace overnight::proposers

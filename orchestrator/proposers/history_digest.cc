@@ -23,7 +23,7 @@ struct Seen {
   double mean() const { return sum / static_cast<double>(scores); }
 };
 
-std::vector<Seen> experiments_of(const std::vector<ports::KnownTrial>& history) {
+std::vector<Seen> experiments_of(const ports::History& history) {
   std::vector<Seen> all;
   std::map<core::ExperimentId, std::size_t> places;
   for (const ports::KnownTrial& trial : history) {

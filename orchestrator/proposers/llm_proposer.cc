@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <set>
 
-#include "orchestrator/proposers/draw.h"
+#include "orchestrator/proposers/known_points.h"
 #include "orchestrator/proposers/told.h"
 
 namespace overnight::proposers {
@@ -18,7 +19,7 @@ std::string endpoint(std::string base_url) {
   return base_url + "/chat/completions";
 }
 
-std::set<core::ExperimentId> experiments_in(const std::vector<ports::KnownTrial>& history) {
+std::set<core::ExperimentId> experiments_in(const ports::History& history) {
   std::set<core::ExperimentId> known;
   for (const ports::KnownTrial& trial : history) known.insert(trial.experiment);
   return known;
@@ -185,7 +186,8 @@ class LlmProposer::Talk {
   }
 
   bool all_known() const {
-    const std::set<std::string> points = known_points(request_);
+    KnownPoints points;
+    points.begin(request_);
     return std::all_of(answer_.proposals.begin(), answer_.proposals.end(), [&](const core::Proposal& proposal) {
       return points.contains(core::canonical_hash(proposal.params));
     });

@@ -91,29 +91,32 @@ void grow_grid(const core::Space& space, std::size_t index, std::int64_t per_dim
 
 ports::Answer RandomProposer::ask(const ports::AskRequest& request) {
   std::mt19937_64 random(request.seed);
-  std::set<std::string> known = known_points(request);
+  known_.begin(request);
   ports::Answer answer;
   for (std::int64_t i = 0; i < request.count; ++i) {
     core::Params point = draw(space_, random);
-    for (int tries = 1; tries < draws_per_point_max && known.contains(core::canonical_hash(point)); ++tries)
+    for (int tries = 1; tries < draws_per_point_max && !known_.add(core::canonical_hash(point)); ++tries)
       point = draw(space_, random);
-    known.insert(core::canonical_hash(point));
     answer.proposals.push_back({std::move(point), "", {}});
   }
   return answer;
 }
 
+ListProposer::ListProposer(std::vector<core::Params> points) : points_(std::move(points)) {
+  for (const core::Params& point : points_) hashes_.push_back(core::canonical_hash(point));
+}
+
 ports::Answer ListProposer::ask(const ports::AskRequest& request) {
-  std::set<std::string> known = known_points(request);
+  known_.begin(request);
   ports::Answer answer;
   answer.exhausted = true;
-  for (const core::Params& point : points_) {
-    if (!known.insert(core::canonical_hash(point)).second) continue;
+  for (std::size_t i = 0; i < points_.size(); ++i) {
+    if (!known_.add(hashes_[i])) continue;
     if (static_cast<std::int64_t>(answer.proposals.size()) == request.count) {
       answer.exhausted = false;
       break;
     }
-    answer.proposals.push_back({point, "", {}});
+    answer.proposals.push_back({points_[i], "", {}});
   }
   return answer;
 }
@@ -136,23 +139,29 @@ std::uint32_t sobol(std::size_t dimension, std::uint32_t index) {
   return x;
 }
 
-SobolProposer::SobolProposer(core::Space space, std::uint64_t seed) : space_(std::move(space)), seed_(seed) {}
+SobolProposer::SobolProposer(core::Space space, std::uint64_t seed) : space_(std::move(space)) {
+  std::mt19937_64 shifts(seed);
+  for (std::size_t i = 0; i < space_.dimensions.size(); ++i) shift_.push_back(static_cast<std::uint32_t>(shifts()));
+}
+
+core::Params SobolProposer::point(std::uint32_t index) const {
+  core::Params point;
+  for (std::size_t d = 0; d < space_.dimensions.size(); ++d) {
+    if (!core::is_active(space_.dimensions[d], point)) continue;
+    point[space_.dimensions[d].name] =
+        at(space_.dimensions[d], static_cast<double>(sobol(d, index) ^ shift_[d]) * 0x1.0p-32);
+  }
+  return point;
+}
 
 ports::Answer SobolProposer::ask(const ports::AskRequest& request) {
-  std::mt19937_64 shifts(seed_);
-  std::vector<std::uint32_t> shift;
-  for (std::size_t i = 0; i < space_.dimensions.size(); ++i) shift.push_back(static_cast<std::uint32_t>(shifts()));
-  std::set<std::string> known = known_points(request);
+  if (!known_.begin(request)) first_ = 0;
+  while (first_ < sobol_looked_at_max && known_.was_run(core::canonical_hash(point(first_)))) ++first_;
   ports::Answer answer;
-  for (std::uint32_t index = 0;
+  for (std::uint32_t index = first_;
        index < sobol_looked_at_max && static_cast<std::int64_t>(answer.proposals.size()) < request.count; ++index) {
-    core::Params point;
-    for (std::size_t d = 0; d < space_.dimensions.size(); ++d) {
-      if (!core::is_active(space_.dimensions[d], point)) continue;
-      point[space_.dimensions[d].name] =
-          at(space_.dimensions[d], static_cast<double>(sobol(d, index) ^ shift[d]) * 0x1.0p-32);
-    }
-    if (known.insert(core::canonical_hash(point)).second) answer.proposals.push_back({std::move(point), "", {}});
+    core::Params next = point(index);
+    if (known_.add(core::canonical_hash(next))) answer.proposals.push_back({std::move(next), "", {}});
   }
   answer.exhausted = static_cast<std::int64_t>(answer.proposals.size()) < request.count;
   return answer;

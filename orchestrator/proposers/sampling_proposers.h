@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "orchestrator/ports/proposer.h"
+#include "orchestrator/proposers/known_points.h"
 
 namespace overnight::proposers {
 
@@ -18,18 +19,21 @@ class RandomProposer final : public ports::Proposer {
 
  private:
   core::Space space_;
+  KnownPoints known_;
 };
 
 // A fixed list of points, in order, once each: the study's own (kind list), or all points of a grid.
 class ListProposer final : public ports::Proposer {
  public:
-  explicit ListProposer(std::vector<core::Params> points) : points_(std::move(points)) {}
+  explicit ListProposer(std::vector<core::Params> points);
   budgets::Cost worst_case() const override { return {}; }
   ports::Answer ask(const ports::AskRequest& request) override;
   void cancel() override {}
 
  private:
   std::vector<core::Params> points_;
+  std::vector<std::string> hashes_;  // of the points
+  KnownPoints known_;
 };
 
 inline constexpr std::size_t grid_points_max = 100'000;  // a larger grid is no experiment plan
@@ -49,8 +53,12 @@ class SobolProposer final : public ports::Proposer {
   void cancel() override {}
 
  private:
+  core::Params point(std::uint32_t index) const;
+
   core::Space space_;
-  std::uint64_t seed_;
+  std::vector<std::uint32_t> shift_;  // per dimension
+  KnownPoints known_;
+  std::uint32_t first_ = 0;  // all points before it were run
 };
 
 inline constexpr std::size_t sobol_dimensions_max = 21;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <set>
+#include <vector>
 
 #include "orchestrator/proposers/draw.h"
 
@@ -25,6 +25,7 @@ class Kernel {
   Kernel(const core::Dimension& dimension, double width)
       : steps_(steps_of(dimension)), is_choice_(std::holds_alternative<core::Choice>(dimension.domain)) {
     width_ = steps_ > 0 ? std::max(width, 0.5 / static_cast<double>(steps_)) : width;
+    height_ = 1 / (width_ * std::sqrt(2 * std::numbers::pi));
   }
 
   double draw(double center, std::mt19937_64& random) const {
@@ -36,19 +37,23 @@ class Kernel {
     return center;
   }
 
+  // How much of an untruncated kernel lies in the range, as its inverse: the same for every u, and costly.
+  double inverse_mass(double center) const {
+    return is_choice_ ? 1 : 1 / (phi((1 - center) / width_) - phi(-center / width_));
+  }
+
   // Density at u, relative to the flat one.
-  double density(double center, double u) const {
+  double density(double center, double inverse_mass, double u) const {
     if (is_choice_) {
       const bool same = std::abs(center - u) * static_cast<double>(steps_) < 0.5;
       return same ? choice_stays * static_cast<double>(steps_) + (1 - choice_stays) : 1 - choice_stays;
     }
-    const double mass = phi((1 - center) / width_) - phi(-center / width_);
     if (steps_ > 0) {
       const double half = 0.5 / static_cast<double>(steps_);
-      return (phi((u + half - center) / width_) - phi((u - half - center) / width_)) / (2 * half) / mass;
+      return (phi((u + half - center) / width_) - phi((u - half - center) / width_)) / (2 * half) * inverse_mass;
     }
     const double z = (u - center) / width_;
-    return std::exp(-0.5 * z * z) / (width_ * std::sqrt(2 * std::numbers::pi)) / mass;
+    return std::exp(-0.5 * z * z) * height_ * inverse_mass;
   }
 
  private:
@@ -56,29 +61,33 @@ class Kernel {
 
   std::int64_t steps_;
   bool is_choice_;
-  double width_;
+  double width_, height_;
 };
 
-struct Observation {
-  const core::Params* params;
-  double loss;  // infinity: failed or pending
-};
+constexpr double inactive = -1;  // the position of a point in a dimension that it does not have
+
+std::vector<double> positions_of(const core::Space& space, const core::Params& point) {
+  std::vector<double> positions;
+  for (const core::Dimension& dimension : space.dimensions) {
+    const auto value = point.find(dimension.name);
+    positions.push_back(value == point.end() ? inactive : position(dimension, value->second));
+  }
+  return positions;
+}
 
 // Where points of one kind lie: each observation is one kernel over all dimensions together, so that what belongs
 // together stays together.
 class Density {
  public:
-  Density(const core::Space& space, const std::vector<Observation>& observations) : space_(space) {
+  Density(const core::Space& space, const std::vector<const core::Params*>& observations) : space_(space) {
     // Silverman's rate for a kernel over several dimensions, from a fifth of the range down.
     const double n = std::max<double>(1, static_cast<double>(observations.size()));
     const double width = 0.2 * std::pow(n, -1.0 / (static_cast<double>(space.dimensions.size()) + 4));
     for (const core::Dimension& dimension : space.dimensions) kernels_.emplace_back(dimension, width);
-    for (const Observation& one : observations) {
-      centers_.emplace_back();
-      for (const core::Dimension& dimension : space.dimensions) {
-        const auto value = one.params->find(dimension.name);
-        centers_.back().push_back(value == one.params->end() ? inactive : position(dimension, value->second));
-      }
+    for (const core::Params* params : observations) {
+      centers_.push_back(positions_of(space, *params));
+      for (std::size_t d = 0; d < kernels_.size(); ++d)
+        inverse_masses_.push_back(kernels_[d].inverse_mass(centers_.back()[d]));
     }
   }
 
@@ -99,36 +108,28 @@ class Density {
   // `positions`: where the point lies in each dimension, `inactive` where it has none.
   double log_density(const std::vector<double>& positions) const {
     double sum = prior_weight;
+    const double* inverse_mass = inverse_masses_.data();
     for (const auto& center : centers_) {
       double product = 1;
-      for (std::size_t d = 0; d < positions.size(); ++d) {
-        if (positions[d] != inactive && center[d] != inactive) product *= kernels_[d].density(center[d], positions[d]);
+      for (std::size_t d = 0; d < positions.size(); ++d, ++inverse_mass) {
+        if (positions[d] != inactive && center[d] != inactive)
+          product *= kernels_[d].density(center[d], *inverse_mass, positions[d]);
       }
       sum += product;
     }
     return std::log(sum / (static_cast<double>(centers_.size()) + prior_weight));
   }
 
-  static constexpr double inactive = -1;
-
  private:
   const core::Space& space_;
   std::vector<Kernel> kernels_;
   std::vector<std::vector<double>> centers_;
+  std::vector<double> inverse_masses_;  // of each center, dimension by dimension
 };
-
-std::vector<double> positions_of(const core::Space& space, const core::Params& point) {
-  std::vector<double> positions;
-  for (const core::Dimension& dimension : space.dimensions) {
-    const auto value = point.find(dimension.name);
-    positions.push_back(value == point.end() ? Density::inactive : position(dimension, value->second));
-  }
-  return positions;
-}
 
 // The best of so many candidates; known points do not count. Empty if all were known.
 core::Params best_candidate(const core::Space& space, const Density& good, const Density& other,
-                            std::int64_t candidates, const std::set<std::string>& known, std::mt19937_64& random) {
+                            std::int64_t candidates, const KnownPoints& known, std::mt19937_64& random) {
   core::Params best;
   double best_gain = -std::numeric_limits<double>::infinity();
   for (std::int64_t i = 0; i < candidates; ++i) {
@@ -147,40 +148,53 @@ core::Params best_candidate(const core::Space& space, const Density& good, const
 TpeProposer::TpeProposer(core::Space space, core::Direction direction, TpeSettings settings)
     : space_(std::move(space)), direction_(direction), settings_(settings) {}
 
+// Takes in what is new in the history.
+void TpeProposer::learn(const ports::AskRequest& request) {
+  if (!known_.begin(request)) {
+    learned_ = 0, scored_ = 0;
+    best_.clear();
+  }
+  for (; learned_ < request.history.size(); ++learned_) {
+    const std::optional<double>& score = request.history[learned_].score;
+    if (!score) continue;
+    ++scored_;
+    const double loss = direction_ == core::Direction::minimize ? *score : -*score;
+    const auto place = std::upper_bound(best_.begin(), best_.end(), loss,
+                                        [](double value, const Scored& one) { return value < one.loss; });
+    best_.insert(place, {loss, learned_});
+    if (best_.size() > good_points_max) best_.pop_back();
+  }
+}
+
 ports::Answer TpeProposer::ask(const ports::AskRequest& request) {
   std::mt19937_64 random(request.seed);
-  std::vector<Observation> scored, bad;
-  const double failed = std::numeric_limits<double>::infinity();
-  for (const ports::KnownTrial& trial : request.history) {
-    const double loss = trial.score ? (direction_ == core::Direction::minimize ? *trial.score : -*trial.score) : failed;
-    (trial.score ? scored : bad).push_back({&trial.params, loss});
+  learn(request);
+  const auto good_count = std::min<std::size_t>(
+      best_.size(), static_cast<std::size_t>(std::ceil(settings_.gamma * static_cast<double>(scored_))));
+  const std::vector<Scored> chosen(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(good_count));
+  std::vector<const core::Params*> good, bad;
+  for (const Scored& one : chosen) good.push_back(&request.history[one.at].params);
+  // All others, the newest first: worse, failed, and what is pending.
+  for (const core::Params& params : request.pending) bad.push_back(&params);
+  for (std::size_t i = request.history.size(); i > 0 && bad.size() < observations_max; --i) {
+    const bool is_good = std::any_of(chosen.begin(), chosen.end(), [&](const Scored& one) { return one.at == i - 1; });
+    if (!is_good) bad.push_back(&request.history[i - 1].params);
   }
-  std::set<std::string> known = known_points(request);
+
   std::vector<core::Params> offered;
   offered.reserve(static_cast<std::size_t>(request.count));  // observations point into it
-  for (const core::Params& params : request.pending) bad.push_back({&params, failed});
-
-  std::stable_sort(scored.begin(), scored.end(),
-                   [](const Observation& a, const Observation& b) { return a.loss < b.loss; });
-  const auto good_count = std::min<std::size_t>(
-      {good_points_max, scored.size(),
-       static_cast<std::size_t>(std::ceil(settings_.gamma * static_cast<double>(scored.size())))});
-  const std::vector<Observation> good(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(good_count));
-  bad.insert(bad.begin(), scored.begin() + static_cast<std::ptrdiff_t>(good_count), scored.end());
-  if (bad.size() > observations_max) bad.erase(bad.begin(), bad.end() - static_cast<std::ptrdiff_t>(observations_max));
-
   ports::Answer answer;
   for (std::int64_t i = 0; i < request.count; ++i) {
     const bool learned = static_cast<std::int64_t>(request.history.size()) >= settings_.startup && !good.empty();
     core::Params point;
     if (learned) {
-      point = best_candidate(space_, Density(space_, good), Density(space_, bad), settings_.candidates, known, random);
+      point = best_candidate(space_, Density(space_, good), Density(space_, bad), settings_.candidates, known_, random);
     }
-    for (int tries = 0; tries < redraws_max && (point.empty() || known.contains(core::canonical_hash(point))); ++tries)
+    for (int tries = 0; tries < redraws_max && (point.empty() || known_.contains(core::canonical_hash(point))); ++tries)
       point = draw(space_, random);
-    known.insert(core::canonical_hash(point));
+    known_.add(core::canonical_hash(point));
     offered.push_back(point);
-    bad.push_back({&offered.back(), failed});
+    bad.push_back(&offered.back());
     answer.proposals.push_back({std::move(point), "", {}});
   }
   return answer;

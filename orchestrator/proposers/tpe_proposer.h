@@ -5,10 +5,14 @@
 // Details: parameters on their own scale in [0, 1]; one kernel per observation over all dimensions together (as in
 // Falkner et al. 2018, "BOHB", section 3.2), truncated to the range, with a flat prior as one more; whole numbers and
 // choices by the mass of their step. Failed trials count as bad. What is pending counts as bad too (a pessimistic
-// liar), so that parallel asks spread out. A fold over history: nothing is remembered between asks.
+// liar), so that parallel asks spread out. A fold over history: what is remembered between asks is made of it alone,
+// and what is new is all that an ask takes in.
 #pragma once
 
+#include <vector>
+
 #include "orchestrator/ports/proposer.h"
+#include "orchestrator/proposers/known_points.h"
 
 namespace overnight::proposers {
 
@@ -26,9 +30,20 @@ class TpeProposer final : public ports::Proposer {
   void cancel() override {}
 
  private:
+  struct Scored {
+    double loss = 0;
+    std::size_t at = 0;  // in history
+  };
+
+  void learn(const ports::AskRequest& request);
+
   core::Space space_;
   core::Direction direction_;
   TpeSettings settings_;
+  KnownPoints known_;
+  std::size_t learned_ = 0;   // trials of the history that the fields below are made of
+  std::int64_t scored_ = 0;   // of them
+  std::vector<Scored> best_;  // best first, at most good_points_max
 };
 
 }  // namespace overnight::proposers

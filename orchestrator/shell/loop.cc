@@ -22,7 +22,7 @@ constexpr std::size_t ask_threads = 32;
 // One run's proposers and what they remember.
 struct Bench {
   std::vector<std::unique_ptr<ports::Proposer>> proposers;
-  std::vector<ports::KnownTrial> history;
+  ports::History history;
 };
 
 std::string failure_words(const core::TrialRecord& trial) {
@@ -347,7 +347,9 @@ budgets::Result<void, std::string> Loop::resume(const core::RunId& run) {
                                "); overnight release " + run.text + " --reason WHY lifts that");
   auto bench = impl_->make_bench(found->second.study);
   if (!bench) return budgets::unexpected(bench.error());
-  if (impl_->surroundings.history) bench->history = impl_->surroundings.history(run);
+  if (impl_->surroundings.history) {
+    for (ports::KnownTrial& trial : impl_->surroundings.history(run)) bench->history.push_back(std::move(trial));
+  }
   impl_->benches[run] = std::move(*bench);
   impl_->post(core::RunResumed{run});
   return {};
