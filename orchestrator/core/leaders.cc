@@ -26,11 +26,20 @@ std::size_t artifacts_kept(const Run& run) {
                                static_cast<std::size_t>(std::max<std::int64_t>(policy.top, policy.champion ? 1 : 0)));
 }
 
-// Sorted best first; ties in order of admission, so that the order never depends on anything else.
+// Best first; ties in order of admission, so that the order never depends on anything else.
+bool stands_before(const Run& run, double score, ExperimentId id, const Leader& other) {
+  const double x = run.loss(score), y = run.loss(other.search.mean());
+  return x != y ? x < y : number(id) < number(other.origin.id);
+}
+
+// Whether a score gets a place among the leaders. Most do not, once a run is long: nothing is touched then.
+bool gets_a_place(const Run& run, double score, ExperimentId id) {
+  return run.leaders.size() < leaders_max || stands_before(run, score, id, run.leaders.back());
+}
+
 void rank(Turn& turn, Run& run) {
   std::stable_sort(run.leaders.begin(), run.leaders.end(), [&](const Leader& a, const Leader& b) {
-    const double x = run.loss(a.search.mean()), y = run.loss(b.search.mean());
-    return x != y ? x < y : number(a.origin.id) < number(b.origin.id);
+    return stands_before(run, a.search.mean(), a.origin.id, b);
   });
   while (run.leaders.size() > leaders_max) {
     if (!run.study.task.artifacts.all) drop_all(turn, run, run.leaders.back());
@@ -49,8 +58,10 @@ Leader* find_leader(Run& run, ExperimentId id) {
 }  // namespace
 
 bool fold_score(Turn& turn, Run& run, const Trial& trial, const Experiment& experiment, double score) {
-  turn.touch(run, RunPart::leaders);
   if (trial.purpose == Purpose::canary) return false;
+  const bool of_search = trial.purpose != Purpose::baseline && trial.purpose != Purpose::confirm;
+  if (of_search && !gets_a_place(run, score, experiment.id)) return false;  // no leader, so no best either
+  turn.touch(run, RunPart::leaders);
   Leader* leader = find_leader(run, experiment.id);
   if (trial.purpose == Purpose::baseline) {
     if (leader == nullptr) leader = &run.baseline.emplace(Leader{experiment, {}, {}, 0, {}});
