@@ -67,13 +67,16 @@ Study study_from_json(const std::string& text) {
   return std::move(*study);
 }
 
+void JsonText::escaped(std::string_view value) {
+  text_ += json(value).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string input_to_json(const Input& input) {
-  json j{{"now_ms", input.now},
-         {"wall_unix_ms", input.wall},
-         {"seed", input.seed},
-         {"event", std::string(name_of(input.event))}};
-  std::visit([&](const auto& event) { j["data"] = event; }, input.event);
-  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+  JsonText out;
+  out.begin_object().field("now_ms", input.now).field("wall_unix_ms", input.wall).field("seed", input.seed);
+  out.name("event").string(name_of(input.event));
+  out.field("data", input.event).end_object();
+  return out.take();
 }
 
 budgets::Result<Input, std::string> input_from_json(const std::string& text) {
@@ -89,9 +92,11 @@ budgets::Result<Input, std::string> input_from_json(const std::string& text) {
 }
 
 std::string action_to_json(const NumberedAction& action) {
-  json j{{"id", action.id}, {"action", std::string(name_of(action.action))}};
-  std::visit([&](const auto& body) { j["data"] = body; }, action.action);
-  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+  JsonText out;
+  out.begin_object().field("id", action.id);
+  out.name("action").string(name_of(action.action));
+  out.field("data", action.action).end_object();
+  return out.take();
 }
 
 budgets::Result<NumberedAction, std::string> action_from_json(const std::string& text) {

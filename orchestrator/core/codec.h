@@ -8,6 +8,7 @@
 
 #include "orchestrator/core/changes.h"
 #include "orchestrator/core/events.h"
+#include "orchestrator/core/json_text.h"
 #include "orchestrator/core/state.h"
 
 namespace nlohmann {
@@ -50,13 +51,24 @@ struct adl_serializer<overnight::core::ParamValue> {
 
 }  // namespace nlohmann
 
+// A value type by its fields: read and written by nlohmann, written by JsonText.
+#define OVERNIGHT_JSON(Type, ...)                                                \
+  NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Type, __VA_ARGS__)                          \
+  inline void write_json(overnight::core::JsonText& out, const Type& value) {    \
+    out.begin_object();                                                          \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(OVERNIGHT_JSON_FIELD, __VA_ARGS__)) \
+    out.end_object();                                                            \
+  }
+#define OVERNIGHT_JSON_FIELD(member) out.field(#member, value.member);
+
 // An enum by its name.
-#define OVERNIGHT_JSON_ENUM(Type, named)                                                           \
-  inline void to_json(nlohmann::json& j, Type value) { j = std::string(name_of(value)); }          \
-  inline void from_json(const nlohmann::json& j, Type& value) {                                    \
-    const auto found = named(j.get<std::string>());                                                \
-    if (!found) throw std::invalid_argument("unknown " #Type " \"" + j.get<std::string>() + "\""); \
-    value = *found;                                                                                \
+#define OVERNIGHT_JSON_ENUM(Type, named)                                                             \
+  inline void write_json(overnight::core::JsonText& out, Type value) { out.string(name_of(value)); } \
+  inline void to_json(nlohmann::json& j, Type value) { j = std::string(name_of(value)); }            \
+  inline void from_json(const nlohmann::json& j, Type& value) {                                      \
+    const auto found = named(j.get<std::string>());                                                  \
+    if (!found) throw std::invalid_argument("unknown " #Type " \"" + j.get<std::string>() + "\"");   \
+    value = *found;                                                                                  \
   }
 
 namespace overnight::workers {
@@ -72,12 +84,20 @@ void to_json(nlohmann::json& j, const Quantity<Unit>& q) {
   j = q.count();
 }
 template <typename Unit>
+void write_json(core::JsonText& out, const Quantity<Unit>& q) {
+  out.whole(q.count());
+}
+template <typename Unit>
 void from_json(const nlohmann::json& j, Quantity<Unit>& q) {
   q = Quantity<Unit>::of(j.get<std::int64_t>());
 }
 template <typename Clock>
 void to_json(nlohmann::json& j, const Point<Clock>& p) {
   j = p.ms();
+}
+template <typename Clock>
+void write_json(core::JsonText& out, const Point<Clock>& p) {
+  out.whole(p.ms());
 }
 template <typename Clock>
 void from_json(const nlohmann::json& j, Point<Clock>& p) {
@@ -93,17 +113,18 @@ inline std::optional<Outcome> outcome_named(std::string_view name) {
 OVERNIGHT_JSON_ENUM(TripLevel, trip_level_named)
 OVERNIGHT_JSON_ENUM(Outcome, outcome_named)
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Cost, slot_time, gpu_time, experiments, actions, money, tokens, disk)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Ledger::Book, grant, settled, overrun, open, next_id)
+OVERNIGHT_JSON(Cost, slot_time, gpu_time, experiments, actions, money, tokens, disk)
+OVERNIGHT_JSON(Ledger::Book, grant, settled, overrun, open, next_id)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BreakerSettings, consecutive_crashes, crash_rate_percent, crash_rate_window,
                                    crash_rate_minimum, not_finite_count, not_finite_window, stagnation_experiments,
                                    proposer_faults, on_consecutive_crashes, on_crash_rate, on_not_finite, on_stagnation,
                                    on_proposer_faults)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Trip, breaker, level, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Breakers, crashes_in_a_row, recent, experiments_since_gain, stagnation_told,
-                                   proposer_faults_in_a_row, tripped)
+OVERNIGHT_JSON(Trip, breaker, level, reason)
+OVERNIGHT_JSON(Breakers, crashes_in_a_row, recent, experiments_since_gain, stagnation_told, proposer_faults_in_a_row,
+               tripped)
 
 inline void to_json(nlohmann::json& j, const Ledger& ledger) { j = ledger.book(); }
+inline void write_json(core::JsonText& out, const Ledger& ledger) { write_json(out, ledger.book()); }
 inline void from_json(const nlohmann::json& j, Ledger& ledger) { ledger = Ledger::from(j.get<Ledger::Book>()); }
 
 }  // namespace overnight::budgets
@@ -111,6 +132,7 @@ inline void from_json(const nlohmann::json& j, Ledger& ledger) { ledger = Ledger
 namespace overnight::core {
 
 inline void to_json(nlohmann::json& j, const RunId& id) { j = id.text; }
+inline void write_json(JsonText& out, const RunId& id) { out.string(id.text); }
 inline void from_json(const nlohmann::json& j, RunId& id) { id.text = j.get<std::string>(); }
 
 std::string_view name_of(Direction direction);
@@ -155,67 +177,68 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ExecutorSpec, kind, slots)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Study, name, owner, purpose, objective, task, baseline, space, proposers, run_budget,
                                    experiment_budget, attempt, evaluation, governor, executor, webhook, seed)
 
+// Once a run: no need to be fast.
+inline void write_json(JsonText& out, const Study& study) { out.raw(nlohmann::json(study).dump()); }
+
 // events
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SlotFound, slot, slot_class, cpus, gpus)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HomeOpened, epoch, boot, slots)
+OVERNIGHT_JSON(SlotFound, slot, slot_class, cpus, gpus)
+OVERNIGHT_JSON(HomeOpened, epoch, boot, slots)
 inline void to_json(nlohmann::json& j, const TimePassed&) { j = nlohmann::json::object(); }
+inline void write_json(JsonText& out, const TimePassed&) { out.raw("{}"); }
 inline void from_json(const nlohmann::json&, TimePassed&) {}
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunStarted, run, study, until, ask_worst_case)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunResumed, run)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HaltRequested, run, by, path, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HoldRequested, run, by, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReleaseRequested, run, by, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DrainRequested, run, by)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StopRequested, run, by)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BudgetChanged, run, grant, wall, by, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Proposal, params, hypothesis, parents)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OffersArrived, run, ask, proposals, failure, exhausted, used, cost_unknown, refused,
-                                   history_cursor, remark)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Enqueued, run, proposals, by)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptStarted, attempt)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptInPhase, attempt, phase)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptGone, attempt, cause, phase, detail, log_tail, score, self_reported, metrics,
-                                   took, started_unix_ms, phase_ms, artifacts, memory_peak_bytes, killed_in, survivors,
-                                   disturbed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Observed, as_of, live)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SlotChecked, slot, usable, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ArtifactsDropped, attempt, run, freed)
+OVERNIGHT_JSON(RunStarted, run, study, until, ask_worst_case)
+OVERNIGHT_JSON(RunResumed, run)
+OVERNIGHT_JSON(HaltRequested, run, by, path, reason)
+OVERNIGHT_JSON(HoldRequested, run, by, reason)
+OVERNIGHT_JSON(ReleaseRequested, run, by, reason)
+OVERNIGHT_JSON(DrainRequested, run, by)
+OVERNIGHT_JSON(StopRequested, run, by)
+OVERNIGHT_JSON(BudgetChanged, run, grant, wall, by, reason)
+OVERNIGHT_JSON(Proposal, params, hypothesis, parents)
+OVERNIGHT_JSON(OffersArrived, run, ask, proposals, failure, exhausted, used, cost_unknown, refused, history_cursor,
+               remark)
+OVERNIGHT_JSON(Enqueued, run, proposals, by)
+OVERNIGHT_JSON(AttemptStarted, attempt)
+OVERNIGHT_JSON(AttemptInPhase, attempt, phase)
+OVERNIGHT_JSON(AttemptGone, attempt, cause, phase, detail, log_tail, score, self_reported, metrics, took,
+               started_unix_ms, phase_ms, artifacts, memory_peak_bytes, killed_in, survivors, disturbed)
+OVERNIGHT_JSON(Observed, as_of, live)
+OVERNIGHT_JSON(SlotChecked, slot, usable, reason)
+OVERNIGHT_JSON(ArtifactsDropped, attempt, run, freed)
 
 // actions
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Launch, attempt, trial, experiment, run, slot, params, seed, purpose, wall)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StopAttempt, attempt, level, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Ask, ask, run, proposer, count, seed, pending)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DropArtifacts, attempt, run)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PublishReport, run, ended)
+OVERNIGHT_JSON(Launch, attempt, trial, experiment, run, slot, params, seed, purpose, wall)
+OVERNIGHT_JSON(StopAttempt, attempt, level, reason)
+OVERNIGHT_JSON(Ask, ask, run, proposer, count, seed, pending)
+OVERNIGHT_JSON(DropArtifacts, attempt, run)
+OVERNIGHT_JSON(PublishReport, run, ended)
 
 // records
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ExperimentRecord, experiment, run, params, hash, proposer, hypothesis, parents,
-                                   purpose, status, admitted, history_cursor)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrialRecord, trial, experiment, run, purpose, seed, cause, phase, detail, score,
-                                   self_reported, metrics, attempts, last_attempt, used, finished)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AttemptRecord, attempt, trial, experiment, run, slot, cause, phase, detail, log_tail,
-                                   launched, gone, took, killed_in, phase_ms, memory_peak_bytes, disturbed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Note, run, wall, kind, text)
+OVERNIGHT_JSON(ExperimentRecord, experiment, run, params, hash, proposer, hypothesis, parents, purpose, status,
+               admitted, history_cursor)
+OVERNIGHT_JSON(TrialRecord, trial, experiment, run, purpose, seed, cause, phase, detail, score, self_reported, metrics,
+               attempts, last_attempt, used, finished)
+OVERNIGHT_JSON(AttemptRecord, attempt, trial, experiment, run, slot, cause, phase, detail, log_tail, launched, gone,
+               took, killed_in, phase_ms, memory_peak_bytes, disturbed)
+OVERNIGHT_JSON(Note, run, wall, kind, text)
 
 // state
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Tally, n, sum, sum_of_squares)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Slot, found, usable, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Trial, id, experiment, purpose, seed, attempts, retries, disturbed, not_before, used,
-                                   running)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Experiment, id, params, hash, proposer, hypothesis, parents, purpose, admitted,
-                                   history_cursor, open_trials, scores, spent)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Attempt, id, trial, experiment, slot, epoch, reservation, launched, launched_wall,
-                                   started, phase, stopping, overdue)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OpenAsk, id, proposer, reservation, count)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ProposerBook, asks, offered, admitted, duplicates, refused, failures,
-                                   failures_in_a_row, not_before, exhausted, used)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(KeptArtifacts, attempt, bytes)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Leader, origin, search, confirm, confirm_trials, artifacts)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(End, kind, reason, wall)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Latch, by, path, reason, wall)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Halt, requested, requested_wall, attempts, confirmed_after, told_unconfirmed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Hold, by, reason, since, by_breaker, canary_failed)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Counts, admitted, trials_finished, scored, failed, retries, duplicates, disturbed,
-                                   dropped)
+OVERNIGHT_JSON(Tally, n, sum, sum_of_squares)
+OVERNIGHT_JSON(Slot, found, usable, reason)
+OVERNIGHT_JSON(Trial, id, experiment, purpose, seed, attempts, retries, disturbed, not_before, used, running)
+OVERNIGHT_JSON(Experiment, id, params, hash, proposer, hypothesis, parents, purpose, admitted, history_cursor,
+               open_trials, scores, spent)
+OVERNIGHT_JSON(Attempt, id, trial, experiment, slot, epoch, reservation, launched, launched_wall, started, phase,
+               stopping, overdue)
+OVERNIGHT_JSON(OpenAsk, id, proposer, reservation, count)
+OVERNIGHT_JSON(ProposerBook, asks, offered, admitted, duplicates, refused, failures, failures_in_a_row, not_before,
+               exhausted, used)
+OVERNIGHT_JSON(KeptArtifacts, attempt, bytes)
+OVERNIGHT_JSON(Leader, origin, search, confirm, confirm_trials, artifacts)
+OVERNIGHT_JSON(End, kind, reason, wall)
+OVERNIGHT_JSON(Latch, by, path, reason, wall)
+OVERNIGHT_JSON(Halt, requested, requested_wall, attempts, confirmed_after, told_unconfirmed)
+OVERNIGHT_JSON(Hold, by, reason, since, by_breaker, canary_failed)
+OVERNIGHT_JSON(Counts, admitted, trials_finished, scored, failed, retries, duplicates, disturbed, dropped)
 
 }  // namespace overnight::core

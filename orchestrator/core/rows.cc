@@ -8,28 +8,30 @@ namespace {
 
 using nlohmann::json;
 
-json status_of(const Run& run) {
-  return json{{"id", run.id},
-              {"started", run.started},
-              {"until", run.until},
-              {"ask_worst_case", run.ask_worst_case},
-              {"stage", run.stage},
-              {"live", run.live},
-              {"wall_used", run.wall_used},
-              {"wall_grant", run.wall_grant},
-              {"draining", run.draining},
-              {"search_ended", run.search_ended},
-              {"hold", run.hold},
-              {"latch", run.latch},
-              {"halt", run.halt},
-              {"pending_end", run.pending_end},
-              {"end", run.end},
-              {"breakers", run.breakers},
-              {"canaries", run.canaries},
-              {"counts", run.counts},
-              {"longest_took", run.longest_took},
-              {"proposers", run.proposers},
-              {"baseline_detail", run.baseline_detail}};
+void write_status(JsonText& out, const Run& run) {
+  out.begin_object()
+      .field("id", run.id)
+      .field("started", run.started)
+      .field("until", run.until)
+      .field("ask_worst_case", run.ask_worst_case)
+      .field("stage", run.stage)
+      .field("live", run.live)
+      .field("wall_used", run.wall_used)
+      .field("wall_grant", run.wall_grant)
+      .field("draining", run.draining)
+      .field("search_ended", run.search_ended)
+      .field("hold", run.hold)
+      .field("latch", run.latch)
+      .field("halt", run.halt)
+      .field("pending_end", run.pending_end)
+      .field("end", run.end)
+      .field("breakers", run.breakers)
+      .field("canaries", run.canaries)
+      .field("counts", run.counts)
+      .field("longest_took", run.longest_took)
+      .field("proposers", run.proposers)
+      .field("baseline_detail", run.baseline_detail)
+      .end_object();
 }
 
 void read_status(const json& j, Run& run) {
@@ -56,25 +58,32 @@ void read_status(const json& j, Run& run) {
   j.at("baseline_detail").get_to(run.baseline_detail);
 }
 
-json part_of(const Run& run, RunPart part) {
+void write_part(JsonText& out, const Run& run, RunPart part) {
   switch (part) {
     case RunPart::status:
-      return status_of(run);
+      write_status(out, run);
+      return;
     case RunPart::ledger:
-      return json{{"ledger", run.ledger}, {"set_aside", run.set_aside}};
+      out.begin_object().field("ledger", run.ledger).field("set_aside", run.set_aside).end_object();
+      return;
     case RunPart::work:
-      return json{{"trials", run.trials},
-                  {"experiments", run.experiments},
-                  {"attempts", run.attempts},
-                  {"asks", run.asks},
-                  {"dropping", run.dropping}};
+      out.begin_object()
+          .field("trials", run.trials)
+          .field("experiments", run.experiments)
+          .field("attempts", run.attempts)
+          .field("asks", run.asks)
+          .field("dropping", run.dropping)
+          .end_object();
+      return;
     case RunPart::leaders:
-      return json{{"baseline", run.baseline},
-                  {"leaders", run.leaders},
-                  {"best", run.best},
-                  {"best_experiment", run.best_experiment}};
+      out.begin_object()
+          .field("baseline", run.baseline)
+          .field("leaders", run.leaders)
+          .field("best", run.best)
+          .field("best_experiment", run.best_experiment)
+          .end_object();
+      return;
   }
-  return {};
 }
 
 void read_part(const json& j, RunPart part, Run& run) {
@@ -102,8 +111,6 @@ void read_part(const json& j, RunPart part, Run& run) {
   }
 }
 
-std::string dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 // a += b or a -= b, as 256-bit numbers, little end first.
 void accumulate(Digest& a, const Digest& b, bool add) {
   int carry = 0;
@@ -119,19 +126,27 @@ constexpr RunPart all_parts[] = {RunPart::status, RunPart::ledger, RunPart::work
 }  // namespace
 
 std::string home_row(const State& state) {
-  return dump(json{{"logic_version", logic_version},
-                   {"epoch", state.epoch},
-                   {"boot", state.boot},
-                   {"slots", state.slots},
-                   {"latch", state.latch},
-                   {"next_experiment", state.next_experiment},
-                   {"next_trial", state.next_trial},
-                   {"next_attempt", state.next_attempt},
-                   {"next_ask", state.next_ask},
-                   {"next_action", state.next_action}});
+  JsonText out;
+  out.begin_object()
+      .field("logic_version", logic_version)
+      .field("epoch", state.epoch)
+      .field("boot", state.boot)
+      .field("slots", state.slots)
+      .field("latch", state.latch)
+      .field("next_experiment", state.next_experiment)
+      .field("next_trial", state.next_trial)
+      .field("next_attempt", state.next_attempt)
+      .field("next_ask", state.next_ask)
+      .field("next_action", state.next_action)
+      .end_object();
+  return out.take();
 }
 
-std::string run_row(const Run& run, RunPart part) { return dump(part_of(run, part)); }
+std::string run_row(const Run& run, RunPart part) {
+  JsonText out;
+  write_part(out, run, part);
+  return out.take();
+}
 
 budgets::Result<void, std::string> read_home_row(State& state, const std::string& row) {
   try {

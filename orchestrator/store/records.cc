@@ -9,20 +9,21 @@ namespace {
 
 using nlohmann::json;
 
-// Text of workers and proposers may be no UTF-8; the JSON keeps what can be kept.
-std::string dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 // JSON knows no infinity: what a worker reported as one is kept as text.
-json metrics_to_json(const std::map<std::string, double>& metrics) {
-  json j = json::object();
+std::string metrics_to_json(const std::map<std::string, double>& metrics) {
+  core::JsonText out;
+  out.begin_object();
   for (const auto& [name, value] : metrics) {
+    out.string(name);
+    out.colon();
     if (std::isfinite(value)) {
-      j[name] = value;
+      out.real(value);
     } else {
-      j[name] = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+      out.string(std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     }
   }
-  return j;
+  out.end_object();
+  return out.take();
 }
 
 std::map<std::string, double> metrics_from_json(const json& j) {
@@ -70,11 +71,11 @@ budgets::Result<Record, std::string> guarded(std::string_view table, std::int64_
 Fields fields_of(const core::ExperimentRecord& r) {
   return {core::number(r.experiment),
           r.run.text,
-          dump(json(r.params)),
+          core::json_text(r.params),
           r.hash,
           r.proposer,
           r.hypothesis,
-          dump(json(r.parents)),
+          core::json_text(r.parents),
           text_of_word(name_of(r.purpose)),
           r.status,
           r.admitted.ms(),
@@ -109,7 +110,7 @@ Fields fields_of(const core::TrialRecord& r, std::int64_t finish) {
           r.detail,
           score_value(r.score),
           std::int64_t{r.self_reported},
-          dump(metrics_to_json(r.metrics)),
+          metrics_to_json(r.metrics),
           r.attempts,
           core::number(r.last_attempt),
           r.used.slot_time.count(),
@@ -159,7 +160,7 @@ Fields fields_of(const core::AttemptRecord& r) {
           r.gone.ms(),
           r.took.count(),
           r.killed_in.count(),
-          dump(json(r.phase_ms)),
+          core::json_text(r.phase_ms),
           r.memory_peak_bytes,
           std::int64_t{r.disturbed}};
 }
