@@ -25,6 +25,13 @@ struct Bench {
   ports::History history;
 };
 
+// What nothing waits for: no slot gets free by it, nobody asked for it. It rides along with the next commit, or has one
+// of its own a moment later; so an attempt's small news does not cost an fsync each.
+bool can_wait(const core::Event& event) {
+  return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
+         std::holds_alternative<core::ArtifactsDropped>(event);
+}
+
 std::string failure_words(const core::TrialRecord& trial) {
   if (trial.score) return "";
   return std::string(workers::name_of(trial.cause)) + " in " + std::string(workers::name_of(trial.phase));
@@ -43,7 +50,8 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   core::InputSeq last_seq{};
   std::deque<core::Event> inbox;
   bool turn_queued = false;
-  asio::steady_timer deadline;
+  bool waits_for_more = false;  // there is only what can wait, and `patience` runs
+  asio::steady_timer deadline, patience;
   std::map<RunId, Bench> benches;
   std::map<RunId, core::Study> studies;  // of runs that left State while actions of theirs are performed
   std::map<core::ExperimentId, core::ExperimentRecord>
@@ -54,13 +62,36 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   bool closing = false;
 
   Impl(asio::io_context& io_, const ports::Clock& clock_, ports::Journal& journal_, Surroundings surroundings_)
-      : io(io_), clock(clock_), journal(journal_), surroundings(std::move(surroundings_)), deadline(io_) {}
+      : io(io_),
+        clock(clock_),
+        journal(journal_),
+        surroundings(std::move(surroundings_)),
+        deadline(io_),
+        patience(io_) {}
 
   // ---- inputs ----
 
   void post(core::Event event) {
     INVARIANT(inbox.size() < inbox_max, "the inbox is bounded");
     inbox.push_back(std::move(event));
+    if (can_wait(inbox.back())) {
+      wait_for_more();
+    } else {
+      queue_turn();
+    }
+  }
+
+  void wait_for_more() {
+    if (turn_queued || waits_for_more) return;
+    waits_for_more = true;
+    patience.expires_after(std::chrono::milliseconds(news_wait_ms));
+    patience.async_wait([self = shared_from_this()](boost::system::error_code) {
+      self->waits_for_more = false;
+      if (!self->inbox.empty()) self->queue_turn();
+    });
+  }
+
+  void queue_turn() {
     if (turn_queued) return;
     turn_queued = true;
     asio::post(io, [self = shared_from_this()] {
@@ -265,6 +296,7 @@ Loop::Loop(boost::asio::io_context& io, const ports::Clock& clock, ports::Journa
 Loop::~Loop() {
   impl_->closing = true;
   impl_->deadline.cancel();
+  impl_->patience.cancel();
   for (auto& [_, bench] : impl_->benches) {
     for (auto& proposer : bench.proposers) proposer->cancel();
   }

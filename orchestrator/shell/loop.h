@@ -57,7 +57,8 @@ class Loop {
   budgets::Result<void, std::string> start(const core::RunId& run, const core::Study& study, core::WallTime until);
   budgets::Result<void, std::string> resume(const core::RunId& run);
 
-  // From the loop's thread: queues an input. It is stamped when it is taken.
+  // From the loop's thread: queues an input. It is stamped when it is taken: at once, or, for news of an attempt that
+  // nothing waits for, with the next input but at most news_wait_ms later.
   void post(core::Event event);
   // Takes everything that is queued now, in one transaction after the other, before it returns.
   void drain();
@@ -70,7 +71,8 @@ class Loop {
 };
 
 inline constexpr std::size_t inbox_max =
-    65'536;  // inputs waiting; more means that the disk cannot keep up, and the loop stops
+    65'536;                              // inputs waiting; more means that the disk cannot keep up, and the loop stops
+inline constexpr int news_wait_ms = 50;  // below what a person sees
 inline constexpr std::size_t batch_max = 256;  // inputs in one transaction: bounds how long one commit takes
 
 }  // namespace overnight::shell
