@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The peer: Optuna with the space and the objective of bench_study.h. CPU time of this process alone, imports left out.
 
   optuna_peer.py random DATABASE TRIALS    random search over SQLite storage; adds TRIALS to the study in DATABASE
