@@ -1,14 +1,14 @@
 #include "budgets/governor/breaker.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace overnight::budgets {
 namespace {
 
-std::optional<Trip> trip(Breakers& breakers, std::string_view name, TripLevel level, std::string reason) {
-  Trip told{std::string(name), level, std::move(reason)};
-  if (level <= TripLevel::throttle) return told;
-  if (breakers.tripped && breakers.tripped->level >= level) return std::nullopt;
+std::optional<Trip> trip(Breakers& breakers, Trip told) {
+  if (told.level <= TripLevel::throttle) return told;
+  if (breakers.tripped && breakers.tripped->level >= told.level) return std::nullopt;
   breakers.tripped = told;
   return told;
 }
@@ -30,25 +30,29 @@ std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& s
     breakers.recent.pop_front();
   breakers.crashes_in_a_row = outcome == Outcome::good ? 0 : breakers.crashes_in_a_row + 1;
 
+  std::vector<Trip> due;
   const std::int64_t not_finite = count_last(breakers.recent, settings.not_finite_window, is_not_finite);
   if (settings.not_finite_count > 0 && not_finite >= settings.not_finite_count) {
-    return trip(breakers, "not_finite", settings.on_not_finite,
-                std::to_string(not_finite) + " of the last " + std::to_string(settings.not_finite_window) +
-                    " trials reported NaN or infinity");
+    due.push_back({"not_finite", settings.on_not_finite,
+                   std::to_string(not_finite) + " of the last " + std::to_string(settings.not_finite_window) +
+                       " trials reported NaN or infinity"});
   }
   if (settings.consecutive_crashes > 0 && breakers.crashes_in_a_row >= settings.consecutive_crashes) {
-    return trip(breakers, "consecutive_crashes", settings.on_consecutive_crashes,
-                std::to_string(breakers.crashes_in_a_row) + " trials in a row failed");
+    due.push_back({"consecutive_crashes", settings.on_consecutive_crashes,
+                   std::to_string(breakers.crashes_in_a_row) + " trials in a row failed"});
   }
   const std::int64_t seen =
       std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()), settings.crash_rate_window);
   const std::int64_t bad = count_last(breakers.recent, settings.crash_rate_window, is_bad);
   if (settings.crash_rate_percent > 0 && seen >= settings.crash_rate_minimum &&
       bad * 100 >= seen * settings.crash_rate_percent) {
-    return trip(breakers, "crash_rate", settings.on_crash_rate,
-                std::to_string(bad) + " of the last " + std::to_string(seen) + " trials failed");
+    due.push_back({"crash_rate", settings.on_crash_rate,
+                   std::to_string(bad) + " of the last " + std::to_string(seen) + " trials failed"});
   }
-  return std::nullopt;
+  if (due.empty()) return std::nullopt;
+  // The hardest: a breaker that only takes notes must not hide one that stops.
+  return trip(breakers, *std::max_element(due.begin(), due.end(),
+                                          [](const Trip& a, const Trip& b) { return a.level < b.level; }));
 }
 
 std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings& settings, bool gained) {
@@ -63,16 +67,17 @@ std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings
     return std::nullopt;
   }
   breakers.stagnation_told = true;
-  return trip(breakers, "stagnation", settings.on_stagnation,
-              "no gain in " + std::to_string(breakers.experiments_since_gain) + " experiments");
+  return trip(breakers, {"stagnation", settings.on_stagnation,
+                         "no gain in " + std::to_string(breakers.experiments_since_gain) + " experiments"});
 }
 
 std::optional<Trip> observe_proposer(Breakers& breakers, const BreakerSettings& settings, bool useful) {
   breakers.proposer_faults_in_a_row = useful ? 0 : breakers.proposer_faults_in_a_row + 1;
   if (settings.proposer_faults <= 0 || breakers.proposer_faults_in_a_row < settings.proposer_faults)
     return std::nullopt;
-  return trip(breakers, "proposer_faults", settings.on_proposer_faults,
-              std::to_string(breakers.proposer_faults_in_a_row) + " asks in a row brought no usable proposal");
+  return trip(breakers,
+              {"proposer_faults", settings.on_proposer_faults,
+               std::to_string(breakers.proposer_faults_in_a_row) + " asks in a row brought no usable proposal"});
 }
 
 void reset(Breakers& breakers) {
