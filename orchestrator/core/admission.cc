@@ -72,6 +72,7 @@ void drop_trial(Turn& turn, Run& run, TrialId id, const std::string& why) {
   const auto found = run.trials.find(id);
   INVARIANT(found != run.trials.end() && !found->second.running, "only a queued trial can be dropped");
   const ExperimentId experiment_id = found->second.experiment;
+  if (found->second.purpose == Purpose::baseline && !run.baseline) run.baseline_detail = why;
   run.trials.erase(found);
   const auto experiment = run.experiments.find(experiment_id);
   if (--experiment->second.open_trials == 0) {
@@ -93,6 +94,10 @@ budgets::Cost worst_case_launch(const Study& study) {
   cost.actions = budgets::Actions::of(1);
   cost.disk = study.run_budget.disk.is_unlimited() ? budgets::Bytes{} : study.attempt.disk;
   return cost;
+}
+
+bool may_come_back(const Run& run, const budgets::LedgerRefusal& refusal) {
+  return !run.attempts.empty() || (refusal.dimension == "disk" && !run.dropping.empty());
 }
 
 bool admits(const State& state, const Run& run) {

@@ -6,7 +6,7 @@
 //   4. the one that is furthest behind its share is asked; one that is slow to answer is not waited for, others step in
 //   and it
 //      catches up later. Every proposal carries the name of the proposer that made it;
-//   5. no ask without a reservation of its worst case.
+//   5. no ask without a reservation of its worst case, and none whose answer could not be run afterwards.
 #include <algorithm>
 
 #include "orchestrator/core/handlers.h"
@@ -58,7 +58,7 @@ std::optional<std::size_t> hungriest(const Turn& turn, const Run& run) {
   for (std::size_t i = 0; i < run.proposers.size(); ++i) {
     const ProposerBook& book = run.proposers[i];
     if (book.exhausted || book.not_before > turn.now() || is_asked(run, i)) continue;
-    if (!run.ledger.affords(run.ask_worst_case[i])) continue;
+    if (!run.ledger.affords(run.ask_worst_case[i] + worst_case_launch(run.study))) continue;
     if (!chosen || served(run, i) < served(run, *chosen)) chosen = i;
   }
   return chosen;
@@ -68,7 +68,7 @@ void ask(Turn& turn, Run& run, std::size_t proposer, std::int64_t count) {
   const auto reservation = run.ledger.reserve(run.ask_worst_case[proposer]);
   if (!reservation) return;
   const AskId id{turn.state.next_ask++};
-  run.asks.emplace(id, OpenAsk{id, proposer, *reservation, count});
+  run.asks.emplace(id, OpenAsk{id, proposer, *reservation, count, turn.now()});
   ++run.proposers[proposer].asks;
   Ask action{id,
              run.id,

@@ -229,8 +229,8 @@ OVERNIGHT_JSON(Trial, id, experiment, purpose, seed, attempts, retries, disturbe
 OVERNIGHT_JSON(Experiment, id, params, hash, proposer, hypothesis, parents, purpose, admitted, history_cursor,
                open_trials, scores, spent)
 OVERNIGHT_JSON(Attempt, id, trial, experiment, slot, epoch, reservation, launched, launched_wall, started, phase,
-               stopping, overdue)
-OVERNIGHT_JSON(OpenAsk, id, proposer, reservation, count)
+               stopping, overdue, chased)
+OVERNIGHT_JSON(OpenAsk, id, proposer, reservation, count, asked)
 OVERNIGHT_JSON(ProposerBook, asks, offered, admitted, duplicates, refused, failures, failures_in_a_row, not_before,
                exhausted, used)
 OVERNIGHT_JSON(KeptArtifacts, attempt, bytes)

@@ -7,15 +7,20 @@
 namespace overnight::core {
 namespace {
 
-// An attempt that its keeper should have ended: it is killed again, and what it uses from now on is an overrun.
+// An attempt that should be gone: it is killed again and again, and what it uses from now on is an overrun. One that
+// survives chases_max kills trips.
 void chase_overdue(Turn& turn, Run& run) {
+  std::string survivor;
   for (auto& [id, attempt] : run.attempts) {
     if (attempt.overdue > turn.now()) continue;
     attempt.stopping = StopLevel::kill;
     attempt.overdue = turn.now() + kill_allowance;
-    turn.act(StopAttempt{id, StopLevel::kill, "it is over its limit and its keeper has not ended it"});
+    turn.act(StopAttempt{id, StopLevel::kill, "it is over its limit and is not seen to be gone"});
     turn.touch(run, RunPart::work);
+    if (++attempt.chased == chases_max)
+      survivor = "attempt " + std::to_string(number(id)) + " is alive after " + std::to_string(chases_max) + " kills";
   }
+  if (!survivor.empty()) trip(turn, run, {"overrun", budgets::TripLevel::kill, survivor});
 }
 
 void tell_unconfirmed(Turn& turn, Run& run) {
@@ -30,11 +35,24 @@ void tell_unconfirmed(Turn& turn, Run& run) {
 
 }  // namespace
 
-Moment wall_end(const Run& run, const Input& input) {
+Moment wall_end(const Run& run, Moment now, WallTime wall) {
   Moment end = Moment::never();
-  if (!run.wall_grant.is_unlimited()) end = std::min(end, input.now + (run.wall_grant - run.wall_used));
-  if (run.until != WallTime::never()) end = std::min(end, input.now + (run.until - input.wall));
+  if (!run.wall_grant.is_unlimited()) end = std::min(end, now + (run.wall_grant - run.wall_used));
+  if (run.until != WallTime::never()) end = std::min(end, now + (run.until - wall));
   return end;
+}
+
+// The confirmation of the best takes full rounds at the pace seen so far, the last at its worst.
+Millis time_needed(const State& state, const Run& run, bool searches) {
+  const Millis worst = worst_case_wall(run.study) + kill_allowance;
+  const Evaluation& evaluation = run.study.evaluation;
+  const std::int64_t trials =
+      std::max<std::int64_t>(0, evaluation.confirm_top) * std::max<std::int64_t>(0, evaluation.confirm_replicates);
+  if (!searches || trials == 0 || run.study.run_budget.reserve_percent == 0) return worst;
+  const auto slots = static_cast<std::int64_t>(std::max<std::size_t>(1, state.slots.size()));
+  const std::int64_t rounds = (trials + slots - 1) / slots;
+  const Millis pace = run.longest_took > Millis{} ? std::min(run.longest_took, worst) : worst;
+  return worst + pace * (rounds - 1) + worst;
 }
 
 void keep_time(Turn& turn) {
@@ -45,6 +63,7 @@ void keep_time(Turn& turn) {
       turn.touch(run, RunPart::status);
     }
     chase_overdue(turn, run);
+    give_up_asks(turn, run);
     tell_unconfirmed(turn, run);
   }
 }
@@ -58,12 +77,16 @@ Moment next_deadline(const State& state) {
     for (const auto& [__, attempt] : run.attempts) consider(attempt.overdue);
     if (run.halt && !run.halt->confirmed_after) consider(run.halt->requested + halt_confirm_within);
     if (!run.live) continue;
-    if (!run.wall_grant.is_unlimited())
-      consider(state.last + (run.wall_grant - run.wall_used) - worst_case_wall(run.study) - kill_allowance);
+    if (const Moment end = wall_end(run, state.last, state.last_wall); end != Moment::never()) {
+      // One millisecond later it no longer fits: that is when something is to be decided.
+      for (const bool searching : {true, false}) consider(end - time_needed(state, run, searching) + Millis::of(1));
+      consider(end);
+    }
     if (run.hold) consider(run.hold->since + run.study.governor.hold_patience);
     for (const auto& [__, trial] : run.trials) {
       if (!trial.running) consider(trial.not_before);
     }
+    for (const auto& [__, ask] : run.asks) consider(ask.asked + ask_patience);
     for (const ProposerBook& book : run.proposers) consider(book.not_before);
   }
   return next;

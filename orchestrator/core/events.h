@@ -213,6 +213,11 @@ struct Input {
   bool operator==(const Input&) const = default;
 };
 
+// Takes out what a journal cannot hold and no honest adapter says, before the event is stepped and written down:
+// numbers that are not finite (a score becomes bad_metric, a proposal is counted as refused, another metric is left
+// out) and times or sizes below zero. Replay then steps what was stepped.
+void make_recordable(Event& event);
+
 // The event's name in journal and logs: "attempt_gone".
 std::string_view name_of(const Event& event);
 

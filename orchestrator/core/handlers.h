@@ -50,7 +50,7 @@ void on(Turn& turn, const ArtifactsDropped& event);
 // Standing rules, in their order.
 void keep_time(Turn& turn);       // deadlines.cc: wall time used, overdue attempts, patience
 void advance_stages(Turn& turn);  // stages.cc: baseline -> searching -> confirming -> ended
-void place_queued(Turn& turn);    // placement.cc
+bool place_queued(Turn& turn);    // placement.cc; true: trials that can never start were dropped
 void ask_proposers(Turn& turn);   // asking.cc
 void finish_runs(Turn& turn);     // stages.cc: ends that were decided, once nothing runs
 
@@ -76,15 +76,32 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b);
 // What one launch of the study's task can cost at its worst.
 budgets::Cost worst_case_launch(const Study& study);
 
+// Whether what the ledger refused now could be paid for later, without anybody's help: attempts that run give back what
+// they do not use, and artifacts that are being deleted their disk.
+bool may_come_back(const Run& run, const budgets::LedgerRefusal& refusal);
+
 // Whether new work may start: the run is live, not held, latched, halting, draining or ending.
 bool admits(const State& state, const Run& run);
+
+// deadlines.cc
 // The run's wall budget, as the moment when everything must be over; Moment::never() without one.
-Moment wall_end(const Run& run, const Input& input);
+Moment wall_end(const Run& run, Moment now, WallTime wall);
+// From the start of a trial until it is over at its worst; `searches`: and the best are confirmed.
+Millis time_needed(const State& state, const Run& run, bool searches);
+
+inline bool searches(const Trial& trial) {
+  return trial.purpose == Purpose::search || trial.purpose == Purpose::enqueued;
+}
 
 // leaders.cc: folds a score in; true if it is a new best by at least the minimum effect.
 bool fold_score(Turn& turn, Run& run, const Trial& trial, const Experiment& experiment, double score);
+// A leader that is run again goes on with what it has spent.
+void remember_spent(Run& run, const Experiment& experiment);
 void keep_or_drop_artifacts(Turn& turn, Run& run, const Trial& trial, AttemptId attempt, budgets::Bytes bytes,
                             bool scored);
+
+// on_proposals.cc
+void give_up_asks(Turn& turn, Run& run);  // those that nobody has answered for ask_patience
 
 // on_breakers.cc
 void trip(Turn& turn, Run& run, const budgets::Trip& trip);

@@ -20,15 +20,16 @@ InvariantCounts* counting = nullptr;
 namespace {
 
 void check_ledger(const Run& run) {
-  const budgets::Cost left = run.ledger.left();
-  const budgets::Cost promised = run.ledger.settled() + run.ledger.reserved();
-  HOLDS(promised.slot_time <= run.ledger.grant().slot_time || left.slot_time < budgets::SlotMillis{},
-        "settled and reserved slot time stay within the grant");
-  HOLDS(promised.money <= run.ledger.grant().money || left.money < budgets::MicroUsd{},
-        "settled and reserved money stay within the grant");
-  HOLDS(promised.experiments <= run.ledger.grant().experiments || left.experiments < budgets::Experiments{},
-        "experiments stay within the grant");
-  HOLDS(run.ledger.settled().slot_time >= budgets::SlotMillis{}, "nothing settled is negative");
+  budgets::Cost open;
+  for (const auto& [_, worst_case] : run.ledger.book().open) open = open + worst_case;
+  HOLDS(open == run.ledger.reserved(), "what is reserved is the sum of the open reservations");
+  const budgets::Cost& settled = run.ledger.settled();
+  HOLDS(settled.slot_time >= budgets::SlotMillis{} && settled.gpu_time >= budgets::GpuMillis{} &&
+            settled.money >= budgets::MicroUsd{} && settled.tokens >= budgets::Tokens{} &&
+            settled.actions >= budgets::Actions{} && settled.disk >= budgets::Bytes{},
+        "nothing settled is negative");
+  HOLDS(settled.experiments == budgets::Experiments::of(run.counts.admitted),
+        "each admitted experiment was paid for once");
   std::size_t expected = run.attempts.size() + run.asks.size() + (run.set_aside ? 1 : 0);
   HOLDS(run.ledger.book().open.size() == expected,
         "each open reservation belongs to one attempt, one ask or the confirmation reserve");

@@ -88,6 +88,10 @@ bool fold_score(Turn& turn, Run& run, const Trial& trial, const Experiment& expe
   return gained;
 }
 
+void remember_spent(Run& run, const Experiment& experiment) {
+  if (Leader* leader = find_leader(run, experiment.id)) leader->origin.spent = experiment.spent;
+}
+
 void keep_or_drop_artifacts(Turn& turn, Run& run, const Trial& trial, AttemptId attempt, budgets::Bytes bytes,
                             bool scored) {
   const KeptArtifacts kept{attempt, bytes};

@@ -19,7 +19,11 @@ inline constexpr std::int64_t disturbed_retries_max = 3;  // a GPU that others k
 inline constexpr std::int64_t ask_failures_backoff_max = 6;             // doublings of the wait after a failed ask
 inline constexpr budgets::Millis kill_allowance = budgets::seconds(2);  // from the decision to kill until gone; charged
 inline constexpr budgets::Millis ask_backoff = budgets::seconds(2);     // after a failed ask, doubled each time
+inline constexpr budgets::Millis ask_patience = budgets::seconds(1800);  // then an ask counts as failed, at its worst
 inline constexpr budgets::Millis halt_confirm_within = budgets::seconds(10);  // then the halt is told as unconfirmed
-inline constexpr std::int64_t log_tail_kept_bytes = 2048;                     // of a failed attempt, in its record
+inline constexpr budgets::Millis start_patience = budgets::seconds(60);  // from a launch until its keeper holds a lease
+inline constexpr std::int64_t chases_max =
+    30;  // kills repeated, one each kill_allowance; then it is an overrun that trips
+inline constexpr std::int64_t log_tail_kept_bytes = 2048;  // of a failed attempt, in its record
 
 }  // namespace overnight::core

@@ -1,6 +1,7 @@
 // The life of an attempt, from its lease to the moment when nothing of it is left. A receipt told twice, or an attempt
 // that is not in the book, changes nothing.
 #include <algorithm>
+#include <cmath>
 
 #include "budgets/invariant.h"
 #include "orchestrator/core/handlers.h"
@@ -114,12 +115,16 @@ void finish_trial(Turn& turn, Run& run, const Trial& trial, const AttemptGone& g
   if (trial.purpose == Purpose::baseline && !gone.score) {
     run.baseline_detail = gone.detail + (gone.log_tail.empty() ? "" : "\n" + gone.log_tail);
   }
+  remember_spent(run, experiment);
   if (--experiment.open_trials == 0) {
     turn.changes.experiments.push_back(record_of(run, experiment, experiment.scores.n > 0 ? "scored" : "failed"));
     run.experiments.erase(found);
   }
   if (run.pending_end && run.pending_end->kind != EndKind::stopped)
     return;  // a run that is being killed trips nothing more
+  // While the baseline is measured it alone is judged, by leave_baseline: there is no canary yet, and a hold would
+  // wait.
+  if (run.stage == Stage::baseline) return;
   if (trial.purpose == Purpose::canary) {
     canary_finished(turn, run, gone.score.has_value());
     return;
@@ -134,8 +139,11 @@ void finish_trial(Turn& turn, Run& run, const Trial& trial, const AttemptGone& g
   }
 }
 
-// Whether the run still wants this trial at all.
-bool wants_retry(const Run& run) { return !run.end && (!run.pending_end || run.pending_end->kind == EndKind::stopped); }
+// Whether the run still wants this trial at all: now, or when it is resumed.
+bool wants_retry(const Run& run) {
+  if (run.end) return false;
+  return !run.pending_end || (run.pending_end->kind != EndKind::done && run.pending_end->kind != EndKind::failed);
+}
 
 void requeue(Turn& turn, Run& run, Trial& trial, const AttemptGone& gone, const std::string& why, Millis wait) {
   if (gone.disturbed) {
@@ -159,7 +167,8 @@ void on(Turn& turn, const AttemptStarted& event) {
   Attempt& attempt = run->attempts.at(event.attempt);
   if (attempt.started) return;
   attempt.started = turn.now();
-  attempt.overdue = turn.now() + worst_case_wall(run->study) + kill_allowance;
+  const Moment limit = turn.now() + worst_case_wall(run->study) + kill_allowance;
+  attempt.overdue = attempt.stopping ? std::min(attempt.overdue, limit) : limit;
   turn.touch(*run, RunPart::work);
 }
 
@@ -177,6 +186,9 @@ void on(Turn& turn, const AttemptGone& event) {
   const Attempt attempt = found->second;
   run->attempts.erase(found);
   AttemptGone gone = event;
+  INVARIANT(!gone.score || std::isfinite(*gone.score), "a score that enters is finite");
+  // Nobody knows what it left: as much as was reserved lies there until it is deleted.
+  if (!gone.took) gone.artifacts = run->ledger.book().open.at(attempt.reservation).disk;
   // A score counts only with the cause that means success; and success without a score is none.
   if (gone.cause != Cause::completed) gone.score.reset();
   if (gone.cause == Cause::completed && !gone.score) gone.cause = Cause::no_metric;

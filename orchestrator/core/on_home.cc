@@ -25,7 +25,13 @@ void on(Turn& turn, const HomeOpened& event) {
                                           [&](const auto& entry) { return entry.second.reservation == reservation; });
       if (!of_attempt && run.set_aside != reservation) run.ledger.settle_unknown(reservation);
     }
-    for (auto& [_, attempt] : run.attempts) attempt.overdue = Moment::never();
+    for (auto& [attempt_id, attempt] : run.attempts) {
+      // It ends by itself or is adopted. What was told to stop may not have heard it: it is chased at once.
+      attempt.overdue = attempt.stopping ? turn.now() : turn.now() + worst_case_wall(run.study) + kill_allowance;
+      attempt.chased = 0;
+    }
+    // Whether a deletion of the last life was carried out is not known; deleting twice is deleting once.
+    for (const auto& [attempt_id, _] : run.dropping) turn.act(DropArtifacts{attempt_id, id});
     for (auto& [_, trial] : run.trials) trial.not_before = turn.now();
     for (ProposerBook& book : run.proposers) book.not_before = turn.now();
     if (run.hold) run.hold->since = turn.now();

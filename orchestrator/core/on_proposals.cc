@@ -33,9 +33,10 @@ void settle_ask(Run& run, const OpenAsk& ask, const OffersArrived& event, Propos
   if (event.cost_unknown) {
     run.ledger.settle_unknown(ask.reservation);
   } else {
-    budgets::Cost used = event.used;
-    used.actions = budgets::Actions::of(1);
-    run.ledger.settle(ask.reservation, used);
+    // An ask takes tokens and money, never less than nothing, and one action; a proposer can claim no more kinds.
+    run.ledger.settle(ask.reservation, {.actions = budgets::Actions::of(1),
+                                        .money = std::max(event.used.money, budgets::MicroUsd{}),
+                                        .tokens = std::max(event.used.tokens, budgets::Tokens{})});
   }
   book.used = book.used + (run.ledger.settled() + run.ledger.overrun() - before);
 }
@@ -75,6 +76,16 @@ std::int64_t take_offers(Turn& turn, Run& run, const OffersArrived& event, Propo
 
 }  // namespace
 
+void give_up_asks(Turn& turn, Run& run) {
+  for (const auto& [id, ask] : std::map(run.asks)) {
+    if (turn.now() - ask.asked < ask_patience) continue;
+    OffersArrived nothing{run.id, id};
+    nothing.failure = "no answer within " + in_words(ask_patience) + "; what it would have brought is not waited for";
+    nothing.cost_unknown = true;
+    on(turn, nothing);
+  }
+}
+
 void on(Turn& turn, const OffersArrived& event) {
   Run* run = find_run(turn.state, event.run);
   if (run == nullptr) return;
@@ -112,6 +123,10 @@ void on(Turn& turn, const OffersArrived& event) {
 void on(Turn& turn, const Enqueued& event) {
   Run* run = find_run(turn.state, event.run);
   if (run == nullptr || run->pending_end || run->end) return;
+  if (run->stage == Stage::confirming) {  // what is left was set aside for the confirmation
+    turn.note(run->id, "enqueue", event.by + " enqueued too late: the search is over (" + run->search_ended + ")");
+    return;
+  }
   std::int64_t admitted = 0;
   for (const Proposal& proposal : event.proposals) {
     if (try_admit(turn, *run, proposal, Purpose::enqueued, "enqueue", run->counts.trials_finished) ==

@@ -32,7 +32,10 @@ void make_room(Turn& turn) {
       if (dormant && (oldest == turn.state.runs.end() || it->second.started < oldest->second.started)) oldest = it;
     }
     if (oldest == turn.state.runs.end()) return;
+    const RunId id = oldest->first;
     oldest->second.end = End{EndKind::abandoned, "more unfinished runs than a home keeps", turn.input.wall};
+    turn.note(id, "end", "abandoned: " + oldest->second.end->reason);
+    turn.act(PublishReport{id, true});
     turn.changes.ended.push_back(std::move(oldest->second));
     turn.state.runs.erase(oldest);
   }
@@ -92,6 +95,11 @@ void on(Turn& turn, const RunResumed& event) {
   run->halt.reset();
   run->draining = false;
   for (ProposerBook& book : run->proposers) book.failures_in_a_row = 0;
+  if (run->hold) {
+    run->hold->since = turn.now();
+  } else {
+    budgets::reset(run->breakers);  // what tripped while the run was stopping holds nothing; it is judged afresh
+  }
   turn.touch(*run, RunPart::status);
   turn.note(run->id, "stage", "run resumed");
 }

@@ -6,9 +6,10 @@
 //   another trial;
 //      a trial whose back-off is not over is passed over;
 //   4. runs share the slots: the run with the fewest attempts is served first;
-//   5. no launch without a reservation of the worst case, and nothing starts that cannot end in time; search and
-//   enqueued trials must
-//      also leave the time that confirmation needs. What can never start is dropped, and said so.
+//   5. no launch without a reservation of the worst case, of the run and of the experiment, and nothing starts that
+//   cannot end in time;
+//      search and enqueued trials must also leave the time that confirmation needs. What can never start is dropped,
+//      and said so, whether a slot is free or not.
 #include <algorithm>
 #include <set>
 
@@ -37,43 +38,71 @@ bool may_start(const State& state, const Run& run, const Trial& trial) {
   return admits(state, run);
 }
 
+// Slot time that the experiment's attempts that run may still take.
+budgets::SlotMillis running_worst(const Run& run, ExperimentId experiment) {
+  budgets::SlotMillis sum;
+  for (const auto& [_, attempt] : run.attempts) {
+    if (attempt.experiment == experiment) sum += run.ledger.book().open.at(attempt.reservation).slot_time;
+  }
+  return sum;
+}
+
+bool within_experiment_budget(const Run& run, ExperimentId experiment, budgets::SlotMillis promised) {
+  const budgets::SlotMillis limit = run.study.experiment_budget.slot_time;
+  if (limit.is_unlimited()) return true;
+  return run.experiments.at(experiment).spent + promised + worst_case_launch(run.study).slot_time <= limit;
+}
+
 const Trial* next_trial(const Turn& turn, const Run& run) {
   const Trial* best = nullptr;
   for (const auto& [_, trial] : run.trials) {
     if (trial.running || trial.not_before > turn.now() || !may_start(turn.state, run, trial)) continue;
-    if (best == nullptr || trial.purpose < best->purpose) best = &trial;
+    if (best != nullptr && trial.purpose >= best->purpose) continue;
+    if (!run.study.experiment_budget.slot_time.is_unlimited() &&
+        !within_experiment_budget(run, trial.experiment, running_worst(run, trial.experiment)))
+      continue;  // what runs may give enough back
+    best = &trial;
   }
   return best;
 }
 
-// How long the confirmation of the best will take: full rounds at the pace seen so far, the last at its worst.
-Millis confirmation_time(const State& state, const Run& run) {
-  const Evaluation& evaluation = run.study.evaluation;
-  const std::int64_t trials =
-      std::max<std::int64_t>(0, evaluation.confirm_top) * std::max<std::int64_t>(0, evaluation.confirm_replicates);
-  const auto slots = static_cast<std::int64_t>(std::max<std::size_t>(1, state.slots.size()));
-  if (trials == 0 || run.study.run_budget.reserve_percent == 0) return Millis{};
-  const std::int64_t rounds = (trials + slots - 1) / slots;
-  const Millis worst = worst_case_wall(run.study) + kill_allowance;
-  const Millis pace = run.longest_took > Millis{} ? std::min(run.longest_took, worst) : worst;
-  return pace * (rounds - 1) + worst;
+// Why trials of the run can never start, looked at once for all of them.
+struct Outlook {
+  Moment end;
+  Millis search_needs, other_needs;
+  std::string unpayable;  // the budget that is used up for good; empty: none
+};
+
+Outlook outlook_of(const Turn& turn, const Run& run) {
+  const auto can = run.ledger.affords(worst_case_launch(run.study));
+  return {wall_end(run, turn.now(), turn.input.wall), time_needed(turn.state, run, true),
+          time_needed(turn.state, run, false),
+          can || may_come_back(run, can.error()) ? "" : "budget " + can.error().explain()};
 }
 
 // Why this trial may never start; empty if it may start now or later.
-std::string why_never(const Turn& turn, const Run& run, const Trial& trial) {
-  const bool searches = trial.purpose == Purpose::search || trial.purpose == Purpose::enqueued;
-  const Millis worst = worst_case_wall(run.study) + kill_allowance;
-  const Moment end = wall_end(run, turn.input);
-  const Millis after = searches ? confirmation_time(turn.state, run) : Millis{};
-  if (end != Moment::never() && turn.now() + worst + after > end) {
-    return searches ? "it could not end in time and leave the time for confirmation" : "it could not end in time";
+std::string why_never(const Turn& turn, const Run& run, const Trial& trial, const Outlook& outlook) {
+  const Moment start = std::max(turn.now(), trial.not_before);
+  if (outlook.end != Moment::never()) {
+    if (start + outlook.other_needs > outlook.end) return "it could not end in time";
+    if (searches(trial) && start + outlook.search_needs > outlook.end)
+      return "it could not end in time and leave the time for confirmation";
   }
-  const budgets::Cost cost = worst_case_launch(run.study);
-  if (run.experiments.at(trial.experiment).spent + cost.slot_time > run.study.experiment_budget.slot_time) {
-    return "budgets.experiment.slot_time would be passed";
+  if (!within_experiment_budget(run, trial.experiment, {})) return "budgets.experiment.slot_time would be passed";
+  return outlook.unpayable;
+}
+
+// Drops what can never start, so that no stage waits for it. True if anything was.
+bool drop_hopeless(Turn& turn, Run& run) {
+  if (run.trials.empty()) return false;
+  const Outlook outlook = outlook_of(turn, run);
+  std::vector<std::pair<TrialId, std::string>> hopeless;
+  for (const auto& [id, trial] : run.trials) {
+    if (trial.running || !may_start(turn.state, run, trial)) continue;
+    if (std::string why = why_never(turn, run, trial, outlook); !why.empty()) hopeless.emplace_back(id, std::move(why));
   }
-  if (const auto can = run.ledger.affords(cost); !can && run.attempts.empty()) return "budget " + can.error().explain();
-  return "";
+  for (const auto& [id, why] : hopeless) drop_trial(turn, run, id, why);
+  return !hopeless.empty();
 }
 
 void launch(Turn& turn, Run& run, TrialId trial_id, SlotId slot, budgets::ReservationId reservation) {
@@ -88,6 +117,7 @@ void launch(Turn& turn, Run& run, TrialId trial_id, SlotId slot, budgets::Reserv
   attempt.epoch = turn.state.epoch;
   attempt.reservation = reservation;
   attempt.launched = turn.now();
+  attempt.overdue = turn.now() + start_patience + worst_case_wall(run.study) + kill_allowance;
   attempt.launched_wall = turn.input.wall;
   run.attempts.emplace(id, attempt);
   trial.running = id;
@@ -100,23 +130,19 @@ void launch(Turn& turn, Run& run, TrialId trial_id, SlotId slot, budgets::Reserv
 
 // Starts one trial of the run on `slot`; false if nothing of it can start now.
 bool place_one(Turn& turn, Run& run, SlotId slot) {
-  while (const Trial* trial = next_trial(turn, run)) {
-    const TrialId id = trial->id;
-    if (const std::string never = why_never(turn, run, *trial); !never.empty()) {
-      drop_trial(turn, run, id, never);
-      continue;
-    }
-    const auto reservation = run.ledger.reserve(worst_case_launch(run.study));
-    if (!reservation) return false;  // what runs may give enough back
-    launch(turn, run, id, slot, *reservation);
-    return true;
-  }
-  return false;
+  const Trial* trial = next_trial(turn, run);
+  if (trial == nullptr) return false;
+  const auto reservation = run.ledger.reserve(worst_case_launch(run.study));
+  if (!reservation) return false;  // what runs may give enough back
+  launch(turn, run, trial->id, slot, *reservation);
+  return true;
 }
 
 }  // namespace
 
-void place_queued(Turn& turn) {
+bool place_queued(Turn& turn) {
+  bool dropped = false;
+  for (auto& [_, run] : turn.state.runs) dropped = drop_hopeless(turn, run) || dropped;
   for (const SlotId slot : free_slots(turn.state)) {
     std::vector<Run*> runs;
     for (auto& [_, run] : turn.state.runs) {
@@ -125,8 +151,9 @@ void place_queued(Turn& turn) {
     std::stable_sort(runs.begin(), runs.end(),
                      [](const Run* a, const Run* b) { return a->attempts.size() < b->attempts.size(); });
     const bool placed = std::any_of(runs.begin(), runs.end(), [&](Run* run) { return place_one(turn, *run, slot); });
-    if (!placed) return;
+    if (!placed) break;
   }
+  return dropped;
 }
 
 }  // namespace overnight::core

@@ -20,8 +20,6 @@ bool has_trials(const Run& run, Purpose purpose) {
                      [&](const auto& entry) { return entry.second.purpose == purpose; });
 }
 
-bool searches(const Trial& trial) { return trial.purpose == Purpose::search || trial.purpose == Purpose::enqueued; }
-
 bool search_trial_is_open(const Run& run, bool only_queued) {
   return std::any_of(run.trials.begin(), run.trials.end(), [&](const auto& entry) {
     return searches(entry.second) && !(only_queued && entry.second.running);
@@ -39,20 +37,16 @@ void leave_baseline(Turn& turn, Run& run) {
   decide_end(turn, run, EndKind::failed, "the baseline could not be measured. " + run.baseline_detail);
 }
 
-bool all_exhausted(const Run& run) {
-  return std::all_of(run.proposers.begin(), run.proposers.end(),
-                     [](const ProposerBook& book) { return book.exhausted; });
-}
-
-// The budget that keeps every proposer that has something left from being asked again; empty while one can be asked.
-std::string why_nobody_can_be_asked(const Run& run) {
+// Why nobody can be asked any more; empty while somebody can, or may be later.
+std::string why_nobody_is_asked(const Run& run, const budgets::Cost& launch) {
   if (!run.asks.empty()) return "";
-  std::string why;
+  std::string why = "the proposers have nothing more";
   for (std::size_t i = 0; i < run.proposers.size(); ++i) {
     if (run.proposers[i].exhausted) continue;
-    const auto can = run.ledger.affords(run.ask_worst_case[i]);
-    if (can) return "";
-    why = "budget " + can.error().explain() + " (an ask of " + run.study.proposers[i].name + " at its worst)";
+    const auto can = run.ledger.affords(run.ask_worst_case[i] + launch);
+    if (can || may_come_back(run, can.error())) return "";
+    why = "budget " + can.error().explain() + " (an ask of " + run.study.proposers[i].name +
+          " at its worst, and one launch)";
   }
   return why;
 }
@@ -62,12 +56,16 @@ std::string why_search_is_over(const Turn& turn, const Run& run) {
   if (auto can = run.ledger.affords({.experiments = budgets::Experiments::of(1)}); !can)
     return "the number of experiments is reached";
   const budgets::Cost next = worst_case_launch(run.study);
-  if (auto can = run.ledger.affords(next); !can && run.attempts.empty()) return "budget " + can.error().explain();
-  const Moment end = wall_end(run, turn.input);
-  if (end != Moment::never() && turn.now() + worst_case_wall(run.study) + kill_allowance > end)
+  if (auto can = run.ledger.affords(next); !can && !may_come_back(run, can.error()))
+    return "budget " + can.error().explain();
+  if (next.slot_time > run.study.experiment_budget.slot_time)
+    return "budgets.experiment.slot_time does not pay for one launch";
+  const Moment end = wall_end(run, turn.now(), turn.input.wall);
+  if (end != Moment::never() && turn.now() + time_needed(turn.state, run, false) > end)
     return "the wall time is used up";
-  if (all_exhausted(run) && run.asks.empty()) return "the proposers have nothing more";
-  return why_nobody_can_be_asked(run);
+  if (end != Moment::never() && turn.now() + time_needed(turn.state, run, true) > end)
+    return "what is left of the wall time is for confirmation";
+  return why_nobody_is_asked(run, next);
 }
 
 // Fresh seeds stand behind those of baseline and search: index 1000 and up.
@@ -118,15 +116,40 @@ void leave_search(Turn& turn, Run& run) {
 
 void leave_confirmation(Turn& turn, Run& run) {
   if (search_trial_is_open(run, false)) queue_confirmations(turn, run);  // a late one may have entered the top
-  if (!run.trials.empty() || !run.asks.empty()) return;
+  // An answer that is still to come is settled truly if there is time for that, else at its worst.
+  const bool asks_wait = !run.asks.empty() && turn.now() < wall_end(run, turn.now(), turn.input.wall);
+  if (!run.trials.empty() || asks_wait) return;
   if (queue_confirmations(turn, run)) return;
   decide_end(turn, run, EndKind::done, run.search_ended);
 }
 
+bool slot_is_usable(const State& state) {
+  return std::any_of(state.slots.begin(), state.slots.end(), [](const auto& entry) { return entry.second.usable; });
+}
+
+constexpr const char* no_slot = "breaker:no_slot";
+
+// Where nothing can run, nothing is waited for in silence: a hold, that the first usable slot lifts.
+void hold_without_slots(Turn& turn, Run& run) {
+  const bool usable = slot_is_usable(turn.state);
+  if (run.hold && run.hold->by == no_slot && usable) {
+    run.hold.reset();
+    turn.touch(run, RunPart::status);
+    turn.note(run.id, "breaker", "a slot is usable again: the hold is lifted");
+  } else if (!run.hold && !usable && run.attempts.empty()) {
+    std::string reason = "no slot is usable";
+    if (!turn.state.slots.empty()) reason += ": " + turn.state.slots.begin()->second.reason;
+    run.hold = Hold{no_slot, reason, turn.now(), true, false};
+    turn.touch(run, RunPart::status);
+    turn.note(run.id, "breaker", "breaker no_slot (hold): " + reason);
+  }
+}
+
 void hold_patience(Turn& turn, Run& run) {
-  if (!run.hold || !run.attempts.empty() || has_trials(run, Purpose::canary)) return;
-  const bool out_of_time = turn.now() >= wall_end(run, turn.input);
-  if (!out_of_time && turn.now() - run.hold->since < run.study.governor.hold_patience) return;
+  if (!run.hold || !run.attempts.empty()) return;
+  const bool out_of_time = turn.now() >= wall_end(run, turn.now(), turn.input.wall);
+  const bool canary_waits = has_trials(run, Purpose::canary) && slot_is_usable(turn.state);
+  if (!out_of_time && (canary_waits || turn.now() - run.hold->since < run.study.governor.hold_patience)) return;
   decide_end(turn, run, EndKind::tripped,
              "held by " + run.hold->by + " (" + run.hold->reason + ") and nobody answered");
 }
@@ -136,6 +159,7 @@ void hold_patience(Turn& turn, Run& run) {
 void advance_stages(Turn& turn) {
   for (auto& [_, run] : turn.state.runs) {
     if (!run.live || run.end || run.pending_end) continue;
+    hold_without_slots(turn, run);
     hold_patience(turn, run);
     if (run.pending_end || run.hold) continue;
     if (run.stage == Stage::baseline) leave_baseline(turn, run);
@@ -148,6 +172,7 @@ void stop_attempts(Turn& turn, Run& run, StopLevel level, const std::string& rea
   for (auto& [id, attempt] : run.attempts) {
     if (attempt.stopping && *attempt.stopping >= level) continue;
     attempt.stopping = level;
+    if (level == StopLevel::kill) attempt.overdue = std::min(attempt.overdue, turn.now() + kill_allowance);
     turn.act(StopAttempt{id, level, reason});
   }
   turn.touch(run, RunPart::work);

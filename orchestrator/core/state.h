@@ -83,7 +83,8 @@ struct Attempt {
   std::optional<Moment> started;
   Phase phase = Phase::train;
   std::optional<StopLevel> stopping;  // the highest level sent
-  Moment overdue = Moment::never();   // by then its keeper must have ended it; later it is an overrun
+  Moment overdue = Moment::never();   // by then it must be gone; later it is killed again
+  std::int64_t chased = 0;            // how often it was killed again
   bool operator==(const Attempt&) const = default;
 };
 
@@ -92,6 +93,7 @@ struct OpenAsk {
   std::size_t proposer = 0;  // index in study.proposers
   budgets::ReservationId reservation{};
   std::int64_t count = 0;
+  Moment asked;
   bool operator==(const OpenAsk&) const = default;
 };
 
@@ -157,7 +159,7 @@ struct Halt {
   bool operator==(const Halt&) const = default;
 };
 
-// Nothing new is admitted or placed (a canary apart); what runs may end.
+// Nothing new is asked for or placed (a canary apart); what runs may end, and answers that were paid for are queued.
 struct Hold {
   std::string by;  // "breaker:crash_rate" or a person
   std::string reason;
@@ -235,7 +237,8 @@ struct Run {
 struct State {
   Epoch epoch{};
   std::string boot;
-  Moment last;  // time of the last input
+  Moment last;  // time of the last input, on both clocks
+  WallTime last_wall;
   std::map<SlotId, Slot> slots;
   std::map<RunId, Run> runs;   // unfinished ones
   std::optional<Latch> latch;  // of the whole home

@@ -15,10 +15,13 @@ void step(State& state, const Input& input, Changes& changes) {
   std::visit([&](const auto& event) { on(turn, event); }, input.event);
   keep_time(turn);
   advance_stages(turn);
-  place_queued(turn);
+  // What is dropped may be what a stage waited for. Ends: each round drops at least one trial, and only a new stage
+  // adds any.
+  while (place_queued(turn)) advance_stages(turn);
   ask_proposers(turn);
   finish_runs(turn);
   state.last = input.now;
+  state.last_wall = input.wall;
   check_invariants(state);
 }
 

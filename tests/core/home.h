@@ -48,6 +48,13 @@ struct Home {
     trials.insert(trials.end(), changes.trials.begin(), changes.trials.end());
     for (const Run& one : changes.ended) ended.push_back(one);
   }
+  // Lets the time pass until the core wants to be told; false if it waits for nothing.
+  bool wait() {
+    const Moment next = next_deadline(state);
+    if (next == Moment::never()) return false;
+    tell(TimePassed{}, next.ms() - now);
+    return true;
+  }
   void start(const Study& study) { tell(RunStarted{run, study, WallTime::never(), {}}); }
 
   template <typename T>
