@@ -1,11 +1,13 @@
 #include "orchestrator/shell/loop.h"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <random>
+#include <set>
 
 #include "budgets/invariant.h"
 #include "orchestrator/core/step.h"
@@ -22,6 +24,7 @@ constexpr std::size_t ask_threads = 32;
 // One run's proposers and what they remember.
 struct Bench {
   std::vector<std::unique_ptr<ports::Proposer>> proposers;
+  std::set<std::size_t> busy;  // those that are being asked
   ports::History history;
 };
 
@@ -30,6 +33,21 @@ struct Bench {
 bool can_wait(const core::Event& event) {
   return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
          std::holds_alternative<core::ArtifactsDropped>(event);
+}
+
+core::OffersArrived offers_from(const RunId& run, const ports::AskRequest& request, ports::Answer answer) {
+  core::OffersArrived offers;
+  offers.run = run;
+  offers.ask = request.ask;
+  offers.proposals = std::move(answer.proposals);
+  offers.failure = std::move(answer.failure);
+  offers.exhausted = answer.exhausted;
+  offers.used = answer.used;
+  offers.cost_unknown = answer.cost_unknown;
+  offers.refused = answer.refused;
+  offers.remark = std::move(answer.remark);
+  offers.history_cursor = static_cast<std::int64_t>(request.history.size());
+  return offers;
 }
 
 std::string failure_words(const core::TrialRecord& trial) {
@@ -60,6 +78,7 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   std::random_device entropy;
   asio::thread_pool asking{ask_threads};
   bool closing = false;
+  core::Moment next_look;  // when the executor is asked again what really exists
 
   Impl(asio::io_context& io_, const ports::Clock& clock_, ports::Journal& journal_, Surroundings surroundings_)
       : io(io_),
@@ -67,7 +86,15 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
         journal(journal_),
         surroundings(std::move(surroundings_)),
         deadline(io_),
-        patience(io_) {}
+        patience(io_) {
+    if (!surroundings.entropy) {
+      surroundings.entropy = [this] { return (static_cast<std::uint64_t>(entropy()) << 32) | entropy(); };
+    }
+    if (!surroundings.apart) {
+      surroundings.apart = [this](std::function<void()> work) { asio::post(asking, std::move(work)); };
+    }
+    if (!surroundings.wake) surroundings.wake = [this](core::Moment moment) { set_timer(moment); };
+  }
 
   // ---- inputs ----
 
@@ -138,8 +165,9 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
     core::Input input;
     input.now = std::max(clock.now(), std::holds_alternative<core::HomeOpened>(event) ? core::Moment{} : state.last);
     input.wall = clock.wall();
-    input.seed = (static_cast<std::uint64_t>(entropy()) << 32) | entropy();
+    input.seed = surroundings.entropy();
     input.event = std::move(event);
+    core::make_recordable(input.event);
     core::Changes changes;
     core::step(state, input, changes);
     core::update_hash(hash, state, changes, batch.rows);
@@ -218,21 +246,20 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
     while (index < study->proposers.size() && study->proposers[index].name != ask.proposer) ++index;
     if (index >= bench->second.proposers.size()) return;
     ports::Proposer* proposer = bench->second.proposers[index].get();
+    if (!bench->second.busy.insert(index).second) {  // the core gave an earlier ask up, the proposer did not
+      proposer->cancel();
+      core::OffersArrived busy{ask.run, ask.ask};
+      busy.failure = "it is still busy with an earlier ask, which is cancelled";
+      post(std::move(busy));
+      return;
+    }
     ports::AskRequest request{ask.ask, ask.count, ask.seed, ask.pending, bench->second.history};
-    asio::post(asking, [self = shared_from_this(), proposer, run = ask.run, request = std::move(request)] {
-      ports::Answer answer = proposer->ask(request);
-      core::OffersArrived offers;
-      offers.run = run;
-      offers.ask = request.ask;
-      offers.proposals = std::move(answer.proposals);
-      offers.failure = std::move(answer.failure);
-      offers.exhausted = answer.exhausted;
-      offers.used = answer.used;
-      offers.cost_unknown = answer.cost_unknown;
-      offers.refused = answer.refused;
-      offers.remark = std::move(answer.remark);
-      offers.history_cursor = static_cast<std::int64_t>(request.history.size());
-      asio::post(self->io, [self, offers = std::move(offers)]() mutable {
+    surroundings.apart([self = shared_from_this(), proposer, index, run = ask.run, request = std::move(request)] {
+      core::OffersArrived offers = offers_from(run, request, proposer->ask(request));
+      asio::post(self->io, [self, proposer, index, offers = std::move(offers)]() mutable {
+        const auto asked = self->benches.find(offers.run);  // a resumed run may have got another bench
+        if (asked != self->benches.end() && asked->second.proposers[index].get() == proposer)
+          asked->second.busy.erase(index);
         if (!self->closing) self->post(std::move(offers));
       });
     });
@@ -267,16 +294,40 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   // ---- time ----
 
   void arm() {
-    const core::Moment next = core::next_deadline(state);
-    if (next == core::Moment::never()) {
+    core::Moment next = core::next_deadline(state);
+    if (executor != nullptr && has_attempts()) next = std::min(next, next_look);
+    surroundings.wake(next);
+  }
+
+  void set_timer(core::Moment moment) {
+    if (moment == core::Moment::never()) {
       deadline.cancel();
       return;
     }
-    const auto wait = std::max<std::int64_t>(1, (next - clock.now()).count());
+    const auto wait = std::max<std::int64_t>(1, (moment - clock.now()).count());
     deadline.expires_after(std::chrono::milliseconds(std::min<std::int64_t>(wait, 3'600'000)));
     deadline.async_wait([self = shared_from_this()](boost::system::error_code error) {
-      if (!error && !self->closing) self->post(core::TimePassed{});
+      if (!error && !self->closing) self->wake_up();
     });
+  }
+
+  void wake_up() {
+    post(core::TimePassed{});
+    if (executor != nullptr && has_attempts() && clock.now() >= next_look) look();
+  }
+
+  bool has_attempts() const {
+    return std::any_of(state.runs.begin(), state.runs.end(),
+                       [](const auto& entry) { return !entry.second.attempts.empty(); });
+  }
+
+  void look() {
+    next_look = clock.now() + look_every;
+    std::vector<core::AttemptId> expected;
+    for (const auto& [_, run] : state.runs) {
+      for (const auto& [attempt, __] : run.attempts) expected.push_back(attempt);
+    }
+    executor->observe(expected);
   }
 
   budgets::Result<Bench, std::string> make_bench(const core::Study& study) {
@@ -348,15 +399,13 @@ void Loop::open(ports::Loaded loaded, std::vector<core::SlotFound> slots, const 
       impl.performed.push_back(action.id);
     }
   }
-  std::vector<core::AttemptId> expected;
-  for (const auto& [_, run] : impl.state.runs) {
-    for (const auto& [attempt, __] : run.attempts) expected.push_back(attempt);
-  }
-  if (impl.executor != nullptr) impl.executor->observe(expected);
+  if (impl.executor != nullptr) impl.look();
   impl.drain();
 }
 
 budgets::Result<void, std::string> Loop::start(const core::RunId& run, const core::Study& study, core::WallTime until) {
+  if (impl_->state.runs.contains(run) || impl_->benches.contains(run))
+    return budgets::unexpected("run " + run.text + " exists already");
   auto bench = impl_->make_bench(study);
   if (!bench) return budgets::unexpected(bench.error());
   core::RunStarted started{run, study, until, {}};
@@ -377,6 +426,8 @@ budgets::Result<void, std::string> Loop::resume(const core::RunId& run) {
   if (found->second.latch)
     return budgets::unexpected("run " + run.text + " is latched (" + found->second.latch->reason +
                                "); overnight release " + run.text + " --reason WHY lifts that");
+  if (found->second.live || impl_->benches.contains(run))  // a second bench would end proposers that are being asked
+    return budgets::unexpected("run " + run.text + " is not stopped: there is nothing to resume");
   auto bench = impl_->make_bench(found->second.study);
   if (!bench) return budgets::unexpected(bench.error());
   if (impl_->surroundings.history) {
@@ -389,6 +440,7 @@ budgets::Result<void, std::string> Loop::resume(const core::RunId& run) {
 
 void Loop::post(core::Event event) { impl_->post(std::move(event)); }
 void Loop::drain() { impl_->drain(); }
+void Loop::wake_up() { impl_->wake_up(); }
 const core::State& Loop::state() const { return impl_->state; }
 
 }  // namespace overnight::shell

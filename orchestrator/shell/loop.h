@@ -36,8 +36,13 @@ struct Surroundings {
   std::function<void(const core::RunId&, bool ended)> publish;
   // Called after each commit with what was decided; for views. Must not block.
   std::function<void(const core::State&, const std::vector<core::Note>&)> committed;
-  // A commit failed: says so and ends the program. Does not return.
+  // A commit failed: says so and ends the program. Does not return (a simulator throws).
   std::function<void(const std::string&)> journal_failed;
+
+  // What the loop takes from the machine, so that a simulator can stand in its place; each left empty is the real one.
+  std::function<std::uint64_t()> entropy;            // the seed of each input
+  std::function<void(std::function<void()>)> apart;  // runs a blocking ask on a thread of its own
+  std::function<void(core::Moment)> wake;            // calls wake_up at this moment, and forgets earlier wishes
 };
 
 class Loop {
@@ -62,6 +67,8 @@ class Loop {
   void post(core::Event event);
   // Takes everything that is queued now, in one transaction after the other, before it returns.
   void drain();
+  // The moment has come that was asked for: time passes, and executors are looked at when that is due.
+  void wake_up();
 
   const core::State& state() const;
 
@@ -73,6 +80,8 @@ class Loop {
 inline constexpr std::size_t inbox_max =
     65'536;                              // inputs waiting; more means that the disk cannot keep up, and the loop stops
 inline constexpr int news_wait_ms = 50;  // below what a person sees
+inline constexpr budgets::Millis look_every =
+    budgets::seconds(30);                      // executors tell their full list; between them events
 inline constexpr std::size_t batch_max = 256;  // inputs in one transaction: bounds how long one commit takes
 
 }  // namespace overnight::shell
