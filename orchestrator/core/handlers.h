@@ -96,7 +96,7 @@ inline bool searches(const Trial& trial) {
 // leaders.cc: folds a score in; true if it is a new best by at least the minimum effect.
 bool fold_score(Turn& turn, Run& run, const Trial& trial, const Experiment& experiment, double score);
 // A leader that is run again goes on with what it has spent.
-void remember_spent(Run& run, const Experiment& experiment);
+void remember_spent(Turn& turn, Run& run, const Experiment& experiment);
 void keep_or_drop_artifacts(Turn& turn, Run& run, const Trial& trial, AttemptId attempt, budgets::Bytes bytes,
                             bool scored);
 

@@ -88,8 +88,11 @@ bool fold_score(Turn& turn, Run& run, const Trial& trial, const Experiment& expe
   return gained;
 }
 
-void remember_spent(Run& run, const Experiment& experiment) {
-  if (Leader* leader = find_leader(run, experiment.id)) leader->origin.spent = experiment.spent;
+void remember_spent(Turn& turn, Run& run, const Experiment& experiment) {
+  Leader* leader = find_leader(run, experiment.id);
+  if (leader == nullptr || leader->origin.spent == experiment.spent) return;
+  leader->origin.spent = experiment.spent;
+  turn.touch(run, RunPart::leaders);
 }
 
 void keep_or_drop_artifacts(Turn& turn, Run& run, const Trial& trial, AttemptId attempt, budgets::Bytes bytes,

@@ -115,7 +115,7 @@ void finish_trial(Turn& turn, Run& run, const Trial& trial, const AttemptGone& g
   if (trial.purpose == Purpose::baseline && !gone.score) {
     run.baseline_detail = gone.detail + (gone.log_tail.empty() ? "" : "\n" + gone.log_tail);
   }
-  remember_spent(run, experiment);
+  remember_spent(turn, run, experiment);
   if (--experiment.open_trials == 0) {
     turn.changes.experiments.push_back(record_of(run, experiment, experiment.scores.n > 0 ? "scored" : "failed"));
     run.experiments.erase(found);
