@@ -208,6 +208,18 @@ class Machine {
 
 }  // namespace
 
+// The bytes that can only be these, from the first step on.
+Pattern::Pattern(std::vector<Step> steps, std::vector<ByteSet> sets)
+    : steps_(std::move(steps)), sets_(std::move(sets)) {
+  for (const Step& step : steps_) {
+    if (step.kind == Kind::save || step.kind == Kind::line_begin || step.kind == Kind::word_edge) continue;
+    if (step.kind != Kind::bytes || sets_[step.first].count() != 1) return;
+    int byte = 0;
+    while (!sets_[step.first].test(static_cast<std::size_t>(byte))) ++byte;
+    prefix_.push_back(static_cast<char>(byte));
+  }
+}
+
 budgets::Result<Pattern, ProtocolError> Pattern::compile(std::string_view text) {
   if (text.empty() || text.size() > pattern_bytes_max) {
     return budgets::unexpected(ProtocolError{"a pattern must have 1 to 1024 bytes"});
@@ -223,7 +235,9 @@ budgets::Result<Pattern, ProtocolError> Pattern::compile(std::string_view text) 
 }
 
 std::optional<PatternMatch> Pattern::search(std::string_view text, std::size_t from) const {
-  const auto saves = Machine(steps_, sets_, text).run(from);
+  const std::size_t first = prefix_.empty() ? from : text.find(prefix_, from);
+  if (first == std::string_view::npos) return std::nullopt;
+  const auto saves = Machine(steps_, sets_, text).run(first);
   if (!saves) return std::nullopt;
   const auto [begin, end, group_begin, group_end] = *saves;
   if (group_begin == unset || group_end == unset) return PatternMatch{begin, end, begin, end};

@@ -68,5 +68,21 @@ RC_GTEST_PROP(Pattern, AnyBytesAreAPatternOrARefusal, (const std::string& patter
   if (compiled) (void)compiled->search(text);
 }
 
+TEST(Pattern, BeginsWhereItsFixedBytesAreAndNowhereElse) {
+  const auto at = [](const char* pattern, std::string_view text) {
+    const auto match = Pattern::compile(pattern)->search(text);
+    return match ? static_cast<int>(match->begin) : -1;
+  };
+  EXPECT_EQ(at("loss: (\\d+)", "loss: x loss: 5"), 8);
+  EXPECT_EQ(at("^loss: (\\d+)", "my loss: 5"), -1);
+  EXPECT_EQ(at("^loss: (\\d+)", "my loss: 5\nloss: 6"), 11);
+  EXPECT_EQ(at("(ab)?c", "xxc"), 2);
+  EXPECT_EQ(at("(ab|cd)", "xxcd"), 2);
+  EXPECT_EQ(at("ab*", "xa"), 1);
+  EXPECT_EQ(at("(a)+b", "xaab"), 1);
+  EXPECT_EQ(at("a{0}b", "xb"), 1);
+  EXPECT_EQ(at("\\bab", "cab ab"), 4);
+}
+
 }  // namespace
 }  // namespace overnight::workers
