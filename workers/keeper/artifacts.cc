@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 #include <memory>
 
-#include "workers/keeper/descriptor.h"
+#include "workers/keeper/folders.h"
 
 namespace overnight::workers {
 namespace {
@@ -23,9 +25,10 @@ class Sweeper {
   explicit Sweeper(int root) : root_(root) {}
 
   void folder(int parent, const char* name, const std::string& path, int depth) {
-    const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    const std::unique_ptr<DIR, int (*)(DIR*)> listing(fd < 0 ? nullptr : ::fdopendir(fd), ::closedir);
-    if (!listing || depth > depth_max) {
+    Descriptor opened = open_unlocked(parent, name);
+    const int fd = opened.get();
+    const std::unique_ptr<DIR, int (*)(DIR*)> listing(opened ? ::fdopendir(opened.release()) : nullptr, ::closedir);
+    if (!listing) {
       sweep_.complete = false;
       return;
     }
@@ -46,11 +49,13 @@ class Sweeper {
     struct stat status {};
     if (::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
     if (S_ISREG(status.st_mode)) {
-      sweep_.bytes += status.st_size;
-    } else if (S_ISDIR(status.st_mode)) {
+      // Apparent size: what a copy takes. Sparse files can claim more than 64 bits hold.
+      const std::int64_t room = std::numeric_limits<std::int64_t>::max() - sweep_.bytes;
+      sweep_.bytes += std::min<std::int64_t>(room, status.st_size);
+    } else if (S_ISDIR(status.st_mode) && depth < depth_max) {
       folder(parent, name, path + "/", depth + 1);
-    } else if (!S_ISLNK(status.st_mode) || !stays_inside(path)) {
-      ::unlinkat(parent, name, 0);
+    } else if (S_ISDIR(status.st_mode) || !S_ISLNK(status.st_mode) || !stays_inside(path)) {
+      if (!remove_tree(parent, name)) sweep_.complete = false;
       ++sweep_.removed_count;
       if (sweep_.removed.size() < named_max) sweep_.removed.push_back(path.substr(0, 64));
     }

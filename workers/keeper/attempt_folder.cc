@@ -7,17 +7,22 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 
 #include "workers/keeper/clock.h"
+#include "workers/keeper/folders.h"
 #include "workers/protocol/pattern.h"
 
 namespace overnight::workers {
 namespace {
 
 using Done = AttemptFolder::Done;
+
+constexpr const char* reserve_name = ".receipt.reserve";
+constexpr off_t receipt_reserve_bytes = 64 * 1024;  // ten times what a receipt takes
 
 Done failed(const std::string& what) { return budgets::unexpected(what + ": " + std::strerror(errno)); }
 
@@ -76,17 +81,26 @@ Done copy_link(int from, int to, const std::string& name) {
   return {};
 }
 
-Done copy_tree(Descriptor from, int to, int depth, const std::function<bool()>& go_on) {
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
+FileId id_of(const struct stat& status) { return {status.st_dev, status.st_ino}; }
+
+Done copy_tree(Descriptor from, int to, int depth, const std::vector<FileId>& but, const std::function<bool()>& go_on) {
   if (depth > tree_depth_max) return budgets::unexpected(std::string("the workspace is nested deeper than 64 folders"));
   const int source = from.get();
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(::dup(source)), ::closedir);
   if (!listing) return failed("cannot list the workspace");
   while (const dirent* entry = ::readdir(listing.get())) {
     const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
+    if (name == "." || name == ".." || name == ".git") continue;
     if (!go_on()) return budgets::unexpected(std::string("stopped while the workspace was copied"));
     struct stat status {};
     if (::fstatat(source, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("cannot read " + name);
+    if (std::ranges::find(but, id_of(status)) != but.end()) continue;
     Done done;
     if (S_ISREG(status.st_mode)) {
       done = copy_file(source, to, name, status.st_mode, go_on);
@@ -97,7 +111,7 @@ Done copy_tree(Descriptor from, int to, int depth, const std::function<bool()>& 
       Descriptor inner(::openat(source, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       const Descriptor outer(::openat(to, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!inner || !outer) return failed("cannot open the workspace's folder " + name);
-      done = copy_tree(std::move(inner), outer.get(), depth + 1, go_on);
+      done = copy_tree(std::move(inner), outer.get(), depth + 1, but, go_on);
     }
     if (!done) return done;
   }
@@ -135,7 +149,13 @@ void AttemptFolder::move_aside(const std::string& name) const {
   ::renameat(fd(), name.c_str(), fd(), aside.c_str());
 }
 
+void AttemptFolder::unlock() const {
+  struct stat status {};
+  if (::fstat(fd(), &status) == 0 && (status.st_mode & 0700) != 0700) ::fchmod(fd(), (status.st_mode & 0777) | 0700);
+}
+
 Done AttemptFolder::make_folder(const std::string& relative) const {
+  unlock();
   if (::mkdirat(fd(), relative.c_str(), 0755) == 0) return {};
   const int why = errno;
   const auto slash = relative.find('/');
@@ -146,13 +166,18 @@ Done AttemptFolder::make_folder(const std::string& relative) const {
   return failed("cannot make the folder " + relative + " in the attempt's folder");
 }
 
-Done AttemptFolder::copy_into(const std::string& from, const std::string& relative,
+Done AttemptFolder::copy_into(const std::string& from, const std::string& relative, const std::vector<std::string>& but,
                               const std::function<bool()>& go_on) const {
   Descriptor source(::open(from.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!source) return failed("cannot open the workspace " + from);
   const Descriptor target = open_folder(relative);
   if (!target) return failed("cannot open " + relative);
-  return copy_tree(std::move(source), target.get(), 0, go_on);
+  std::vector<FileId> left_out;
+  for (const auto& path : but) {
+    struct stat status {};
+    if (!path.empty() && ::stat(path.c_str(), &status) == 0) left_out.push_back(id_of(status));
+  }
+  return copy_tree(std::move(source), target.get(), 0, left_out, go_on);
 }
 
 Done AttemptFolder::replace_seed(const std::string& relative, const SeedReplacement& what, std::int64_t seed) const {
@@ -179,6 +204,7 @@ Done AttemptFolder::replace_seed(const std::string& relative, const SeedReplacem
 }
 
 Done AttemptFolder::write_new(const std::string& name, const std::string& text, bool durable) const {
+  unlock();
   const std::string beside = "." + name + ".new";
   ::unlinkat(fd(), beside.c_str(), 0);
   Descriptor file(::openat(fd(), beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
@@ -198,6 +224,31 @@ Done AttemptFolder::write_new(const std::string& name, const std::string& text, 
 
 Done AttemptFolder::write_durably(const std::string& name, const std::string& text) const {
   return write_new(name, text, true);
+}
+
+Done AttemptFolder::reserve_receipt() const {
+  const Descriptor file(::openat(fd(), reserve_name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return failed("cannot keep room for the receipt");
+  const int why = ::posix_fallocate(file.get(), 0, receipt_reserve_bytes);
+  if (why == 0 || why == EOPNOTSUPP || why == EINVAL) return {};
+  errno = why;
+  return failed("cannot keep room for the receipt");
+}
+
+Done AttemptFolder::write_receipt(const std::string& text) const {
+  unlock();
+  ::unlinkat(fd(), reserve_name, 0);
+  auto written = write_durably("receipt.json", text);
+  if (written) return written;
+  // Somebody took the room all the same. What the task left in its own folders is worth less than the receipt.
+  for (const char* name : {"tmp", "evaluate", "home", "work"}) remove_tree(fd(), name);
+  return write_durably("receipt.json", text);
+}
+
+bool AttemptFolder::is_at(const std::string& path) const {
+  struct stat named {};
+  struct stat ours {};
+  return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd(), &ours) == 0 && id_of(named) == id_of(ours);
 }
 
 Done AttemptFolder::write(const std::string& name, const std::string& text) const {

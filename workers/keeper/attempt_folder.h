@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "budgets/result.h"
 #include "workers/keeper/descriptor.h"
@@ -23,8 +24,15 @@ class AttemptFolder {
   int fd() const { return folder_.get(); }
 
   Done make_folder(const std::string& relative) const;  // an empty one; what stood there is moved aside
-  // Copies regular files, folders and links; sockets and devices are left out. `go_on` is asked between files.
-  Done copy_into(const std::string& from, const std::string& relative, const std::function<bool()>& go_on) const;
+  // Keeps room on the disk for the receipt until it is written: a full disk must not cost the knowledge of what
+  // happened.
+  Done reserve_receipt() const;
+  Done write_receipt(const std::string& text) const;
+  bool is_at(const std::string& path) const;  // false: a task moved or removed it
+  // Copies regular files, folders and links; sockets, devices, .git and what the paths `but` name (the home, which
+  // often lies in the workspace; private data) are left out. `go_on` is asked between files.
+  Done copy_into(const std::string& from, const std::string& relative, const std::vector<std::string>& but,
+                 const std::function<bool()>& go_on) const;
   Done replace_seed(const std::string& relative, const SeedReplacement&, std::int64_t seed) const;
   // Written beside, fsynced, renamed, folder fsynced: after success it survives a power cut.
   Done write_durably(const std::string& name, const std::string& text) const;
@@ -34,6 +42,7 @@ class AttemptFolder {
 
  private:
   explicit AttemptFolder(Descriptor folder) : folder_(std::move(folder)) {}
+  void unlock() const;  // a task may have taken our rights to it
   void move_aside(const std::string& name) const;
   Done write_new(const std::string& name, const std::string& text, bool durable) const;
 

@@ -47,9 +47,9 @@ struct Mount {
 };
 
 // Controller ("memory", "pids", or "" for cgroup2) to where its hierarchy is mounted.
-std::map<std::string, Mount> cgroup_mounts() {
+std::map<std::string, Mount> cgroup_mounts(const std::string& mountinfo) {
   std::map<std::string, Mount> mounts;
-  std::ifstream file("/proc/self/mountinfo");
+  std::istringstream file(mountinfo);
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     std::string id, parent, device, root, point, word, type, source, options;
@@ -67,28 +67,6 @@ std::map<std::string, Mount> cgroup_mounts() {
   return mounts;
 }
 
-// Where this process stands in each hierarchy, as a folder.
-std::map<std::string, std::string> own_groups() {
-  const auto mounts = cgroup_mounts();
-  std::map<std::string, std::string> own;
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::string path = line.substr(second + 1);
-    std::istringstream names(line.substr(first + 1, second - first - 1) + ",");
-    for (std::string name; std::getline(names, name, ',');) {
-      const auto mount = mounts.find(name);
-      if (mount == mounts.end()) continue;
-      const std::string& root = mount->second.root;
-      if (root != "/" && path.starts_with(root)) path.erase(0, root.size());
-      own[name] = mount->second.point + (path == "/" ? "" : path);
-    }
-  }
-  return own;
-}
-
 // A group can be made here and has `file` in it.
 bool can_make(const std::string& place, const std::string& file) {
   const std::string trial = place + "/overnight-probe-" + std::to_string(::getpid());
@@ -102,9 +80,32 @@ bool can_make(const std::string& place, const std::string& file) {
 
 }  // namespace
 
+std::map<std::string, std::string> groups_of(const std::string& mountinfo, const std::string& cgroup) {
+  const auto mounts = cgroup_mounts(mountinfo);
+  std::map<std::string, std::string> own;
+  std::istringstream file(cgroup);
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string whole = line.substr(second + 1);
+    if (!whole.starts_with('/')) continue;
+    std::istringstream names(line.substr(first + 1, second - first - 1) + ",");
+    for (std::string name; std::getline(names, name, ',');) {
+      const auto mount = mounts.find(name);
+      if (mount == mounts.end()) continue;
+      const std::string& root = mount->second.root;
+      const bool below_root = root != "/" && whole.starts_with(root);
+      const std::string path = below_root ? whole.substr(root.size()) : whole;
+      own[name] = mount->second.point + (path == "/" ? "" : path);
+    }
+  }
+  return own;
+}
+
 CgroupPlaces find_cgroup_places() {
   CgroupPlaces places;
-  const auto own = own_groups();
+  const auto own = groups_of(read_text("/proc/self/mountinfo"), read_text("/proc/self/cgroup"));
   const auto at = [&](const char* name) {
     const auto found = own.find(name);
     return found == own.end() ? std::string() : found->second;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct CgroupPlaces {
 };
 
 CgroupPlaces find_cgroup_places();
+
+// Where a process stands in each hierarchy, as folders by controller ("" is cgroup2), from the texts of its
+// /proc/PID/mountinfo and /proc/PID/cgroup. Pure.
+std::map<std::string, std::string> groups_of(const std::string& mountinfo, const std::string& cgroup);
 
 class AttemptGroups {
  public:

@@ -24,6 +24,7 @@ bool write_file(const char* path, const std::string& text) {
 // Our user as itself: files keep their owners, programs see the name they know. Groups beyond the first stay in force
 // but cannot be named.
 bool map_own_user(unsigned uid, unsigned gid) {
+  ::prctl(PR_SET_DUMPABLE, 1);  // else /proc/self belongs to root and the maps cannot be written
   const std::string user = std::to_string(uid) + " " + std::to_string(uid) + " 1";
   const std::string group = std::to_string(gid) + " " + std::to_string(gid) + " 1";
   write_file("/proc/self/setgroups", "deny");
@@ -59,7 +60,7 @@ void probe_namespaces(Containment& found) {
   const unsigned gid = ::getegid();
   const int user = found.needs_user_namespace ? CLONE_NEWUSER : 0;
   const auto mapped = [&] { return user == 0 || map_own_user(uid, gid); };
-  if (holds_in_child(user | CLONE_NEWPID | CLONE_NEWNS,
+  if (holds_in_child(user | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC,
                      [&] { return mapped() && mount_private_proc() && can_fork(); })) {
     found.pid_namespace = found.private_proc = true;
   } else {
@@ -109,12 +110,11 @@ Containment probe_capabilities(std::string_view forced) {
 
 int clone_flags_for(const Containment& containment) {
   if (containment.mechanism != KillMechanism::pid_namespace) return 0;
-  return CLONE_NEWPID | (containment.private_proc ? CLONE_NEWNS : 0) |
+  return CLONE_NEWPID | (containment.private_proc ? CLONE_NEWNS | CLONE_NEWIPC : 0) |
          (containment.needs_user_namespace ? CLONE_NEWUSER : 0);
 }
 
 void settle_in_namespaces(const Containment& containment, unsigned uid, unsigned gid) {
-  ::prctl(PR_SET_DUMPABLE, 1);  // else /proc/self belongs to root and the maps cannot be written
   if (containment.needs_user_namespace) map_own_user(uid, gid);
   if (containment.private_proc) mount_private_proc();
 }
@@ -125,6 +125,7 @@ std::string to_text(const Containment& found) {
          "\n  PID namespace:        " + yes(found.pid_namespace) +
          (found.needs_user_namespace ? " (inside a user namespace)" : "") +
          "\n  private /proc:        " + yes(found.private_proc) +
+         "\n  private data hidden:  " + yes(found.private_proc) +
          "\n  cgroup.kill:          " + place(found.cgroups.kill) + "\n  memory is limited by: " +
          (found.cgroups.memory.empty() ? "reading resident sizes, 5 times a second" : found.cgroups.memory) +
          "\n  processes limited by: " +
@@ -136,10 +137,34 @@ std::string to_json(const Containment& found) {
                         {"pid_namespace", found.pid_namespace},
                         {"user_namespace", found.needs_user_namespace},
                         {"private_proc", found.private_proc},
+                        {"private_data_hidden", found.private_proc},
                         {"cgroup_kill", found.cgroups.kill},
                         {"cgroup_memory", found.cgroups.memory},
-                        {"cgroup_pids", found.cgroups.pids}}
+                        {"cgroup_pids", found.cgroups.pids},
+                        {"cgroup_memory_v2", found.cgroups.memory_is_v2},
+                        {"cgroup_pids_v2", found.cgroups.pids_is_v2}}
       .dump();
+}
+
+std::optional<Containment> containment_from_json(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  try {
+    Containment told;
+    told.pid_namespace = json.at("pid_namespace").get<bool>();
+    told.needs_user_namespace = json.at("user_namespace").get<bool>();
+    told.private_proc = json.at("private_proc").get<bool>();
+    told.cgroups = {json.at("cgroup_kill").get<std::string>(), json.at("cgroup_memory").get<std::string>(),
+                    json.at("cgroup_pids").get<std::string>(), json.at("cgroup_memory_v2").get<bool>(),
+                    json.at("cgroup_pids_v2").get<bool>()};
+    const auto mechanism = json.at("kill_mechanism").get<std::string>();
+    for (const auto known : {KillMechanism::pid_namespace, KillMechanism::cgroup, KillMechanism::subreaper}) {
+      told.mechanism = known;
+      if (name_of(known) == mechanism) return told;
+    }
+  } catch (const nlohmann::json::exception&) {
+  }
+  return std::nullopt;
 }
 
 }  // namespace overnight::workers

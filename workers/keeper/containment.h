@@ -21,7 +21,7 @@ std::string_view name_of(KillMechanism);  // "pid namespace", "cgroup.kill", "su
 struct Containment {
   bool pid_namespace = false;
   bool needs_user_namespace = false;  // to get a PID namespace we also need one (we are not root)
-  bool private_proc = false;          // a fresh /proc can be mounted in it
+  bool private_proc = false;          // a fresh /proc can be mounted in it: it has its own mounts (private_view.h)
   CgroupPlaces cgroups;
   KillMechanism mechanism = KillMechanism::subreaper;
 };
@@ -33,6 +33,9 @@ Containment probe_capabilities(std::string_view forced = {});
 
 std::string to_text(const Containment&);  // some lines for people
 std::string to_json(const Containment&);
+// What `to_json` wrote; nothing if it is anything else. An orchestrator probes once and tells its keepers: probing
+// takes longer than starting a task.
+std::optional<Containment> containment_from_json(const std::string& text);
 
 // In a child that was just cloned with the flags of `clone_flags_for`: maps its user to itself and mounts /proc.
 int clone_flags_for(const Containment&);

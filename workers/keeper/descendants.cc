@@ -13,8 +13,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
 
 #include "workers/keeper/clock.h"
 #include "workers/keeper/descriptor.h"
@@ -33,7 +36,7 @@ struct ProcessRow {
 // "pid (name, which may hold anything) S ppid ..."; field 24 is the resident size in pages.
 bool read_row(int proc, const char* pid_text, ProcessRow& row) {
   char path[64];
-  std::snprintf(path, sizeof path, "%.20s/stat", pid_text);
+  std::snprintf(path, sizeof path, "%.40s/stat", pid_text);
   const Descriptor file(::openat(proc, path, O_RDONLY | O_CLOEXEC));
   char text[1024];
   const ssize_t size = file ? ::read(file.get(), text, sizeof text - 1) : -1;
@@ -63,6 +66,27 @@ std::vector<ProcessRow> all_processes() {
   }
   ::closedir(proc);
   return rows;
+}
+
+std::string children_file(pid_t pid, const char* thread) {
+  return "/proc/" + std::to_string(pid) + "/task/" + thread + "/children";
+}
+
+bool kernel_lists_children() {
+  static const bool lists = ::access(children_file(::getpid(), std::to_string(::getpid()).c_str()).c_str(), R_OK) == 0;
+  return lists;
+}
+
+// Children belong to threads.
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> threads(::opendir(tasks.c_str()), ::closedir);
+  while (const dirent* thread = threads ? ::readdir(threads.get()) : nullptr) {
+    std::ifstream file(children_file(pid, thread->d_name));
+    for (pid_t child = 0; file >> child;) children.push_back(child);
+  }
+  return children;
 }
 
 Descriptor pidfd_of(pid_t pid) { return Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
@@ -122,6 +146,25 @@ std::vector<Descendant> descendants_of(pid_t root) {
       if (!seen.insert(child->second.pid).second) continue;
       found.push_back(child->second);
       open.push_back(child->second.pid);
+    }
+  }
+  return found;
+}
+
+std::vector<Descendant> descendants_to_count(pid_t root) {
+  if (!kernel_lists_children()) return descendants_of(root);
+  std::vector<Descendant> found;
+  std::vector<pid_t> open{root};
+  std::set<pid_t> seen{root};
+  while (!open.empty()) {
+    const pid_t parent = open.back();
+    open.pop_back();
+    for (const pid_t child : children_of(parent)) {
+      ProcessRow row;
+      row.process.pid = child;
+      if (!seen.insert(child).second || !read_row(AT_FDCWD, ("/proc/" + std::to_string(child)).c_str(), row)) continue;
+      found.push_back(row.process);
+      open.push_back(child);
     }
   }
   return found;

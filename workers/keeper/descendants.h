@@ -18,6 +18,10 @@ struct Descendant {
 // Zombies included. Order: parents before children.
 std::vector<Descendant> descendants_of(pid_t root);
 
+// The same for counting: where the kernel lists children (CONFIG_PROC_CHILDREN) it costs only as much as the tree is
+// large, not as the machine is busy. It may miss what is born or orphaned during the walk; killing uses the other.
+std::vector<Descendant> descendants_to_count(pid_t root);
+
 struct KillTally {
   std::int64_t survivors = 0;  // alive when the time was over (uninterruptible)
 };

@@ -4,18 +4,19 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+
+#include "workers/keeper/folders.h"
 
 namespace overnight::workers {
 
 bool DiskMeter::open(int parent, const char* name) {
-  const int folder = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (folder < 0) return false;
-  Listing listing(::fdopendir(folder), ::closedir);  // owns the descriptor from here
-  if (!listing) {
-    ::close(folder);
-    return false;
-  }
+  Descriptor folder = open_unlocked(parent, name);
+  if (!folder) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;  // it is gone: nothing is hidden
+  Listing listing(::fdopendir(folder.get()), ::closedir);
+  if (!listing) return false;
+  folder.release();  // the listing's from here
   open_.push_back(std::move(listing));
   return true;
 }
@@ -23,14 +24,15 @@ bool DiskMeter::open(int parent, const char* name) {
 DiskUse DiskMeter::look(int entries) {
   if (open_.empty()) {
     walking_ = {};
-    if (!open(folder_, ".")) return complete_;
+    if (!open(folder_, ".") || open_.empty()) return complete_;
   }
   for (int seen = 0; seen < entries && !open_.empty(); ++seen) step();
   if (open_.empty()) {
     complete_ = walking_;
     return complete_;
   }
-  return {std::max(walking_.bytes, complete_.bytes), std::max(walking_.inodes, complete_.inodes)};
+  return {std::max(walking_.bytes, complete_.bytes), std::max(walking_.inodes, complete_.inodes),
+          walking_.hidden || complete_.hidden};
 }
 
 DiskUse DiskMeter::look_at_all(int entries) {
@@ -51,7 +53,8 @@ void DiskMeter::step() {
   if (::fstatat(::dirfd(listing), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) return;
   walking_.inodes += 1;
   walking_.bytes += std::int64_t{status.st_blocks} * 512;
-  if (S_ISDIR(status.st_mode) && open_.size() < depth_max) open(::dirfd(listing), entry->d_name);
+  if (!S_ISDIR(status.st_mode)) return;
+  if (open_.size() >= depth_max || !open(::dirfd(listing), entry->d_name)) walking_.hidden = true;
 }
 
 }  // namespace overnight::workers

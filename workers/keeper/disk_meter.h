@@ -1,6 +1,6 @@
 // How much disk an attempt's folder takes: allocated blocks and inodes, measured by walking it a bounded number of
-// entries at a time, so that neither a million files nor a million folders stall the keeper. Never follows links, never
-// leaves the file system. Owns the walk's open folders.
+// entries at a time, so that neither a million files nor a million folders stall the keeper. Never follows links. A
+// folder that was locked (chmod 000) is opened up again: it is ours. Owns the walk's open folders.
 #pragma once
 
 #include <dirent.h>
@@ -16,12 +16,13 @@ namespace overnight::workers {
 struct DiskUse {
   std::int64_t bytes = 0;
   std::int64_t inodes = 0;
+  bool hidden = false;  // something lies too deep, or in a folder that cannot be opened, and was not counted
 };
 
 class DiskMeter {
  public:
   static constexpr int entries_per_look = 5000;  // about 10 ms
-  static constexpr int depth_max = 200;          // of open folders at once; what lies deeper counts as one inode
+  static constexpr int depth_max = 200;          // of open folders at once; no program nests its files like that
 
   explicit DiskMeter(int folder) : folder_(folder) {}
 

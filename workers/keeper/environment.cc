@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 extern char** environ;
@@ -37,6 +39,14 @@ void add_private_folders(Environment& env, const PhasePlace& place) {
   env["WANDB_DIR"] = place.temporary;
 }
 
+// Who runs this is no secret, and programs ask for it (getpass.getuser in torch's compiler, for one).
+void add_user(Environment& env, const Environment& inherited) {
+  for (const char* name : {"USER", "LOGNAME"}) {
+    const auto found = inherited.find(name);
+    env[name] = found == inherited.end() ? std::to_string(::getuid()) : found->second;
+  }
+}
+
 std::size_t cpus_of(const Order& order) {
   if (!order.cpus.empty()) return order.cpus.size();
   cpu_set_t all;
@@ -57,6 +67,13 @@ void pass_on(Environment& env, const Order& order, const Environment& inherited)
     const auto found = inherited.find(name);
     if (secret || name.starts_with("OVERNIGHT_") || found == inherited.end()) continue;
     env[name] = found->second;
+  }
+}
+
+void add_secrets(Environment& env, const PhaseOrder& phase, const Environment& inherited) {
+  for (const auto& name : phase.secrets) {
+    const auto found = inherited.find(name);
+    if (found != inherited.end()) env[name] = found->second;
   }
 }
 
@@ -88,11 +105,13 @@ std::map<std::string, std::string> environment_of(const Order& order, const Phas
                                                   const std::string& program_folder) {
   const std::string cpus = std::to_string(cpus_of(order));
   Environment env{{"PATH", default_path}, {"LANG", "C.UTF-8"}, {"PYTHONUNBUFFERED", "1"}};
+  add_user(env, inherited);
   add_private_folders(env, place);
   add_thread_counts(env, cpus);
   pass_on(env, order, inherited);
   merge(env, order.env);
   merge(env, phase.env);
+  add_secrets(env, phase, inherited);
   env["PATH"] += ":" + program_folder;  // overnight-train and overnight-eval lie beside the keeper
   env["PWD"] = place.work;
   env["CUDA_VISIBLE_DEVICES"] = joined(order.gpus);
@@ -117,6 +136,11 @@ std::map<std::string, std::string> own_environment() {
     if (equals != std::string::npos) env[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return env;
+}
+
+void forget_own_environment() {
+  for (char** entry = environ; entry && *entry; ++entry) std::memset(*entry, 0, std::strlen(*entry));
+  ::clearenv();
 }
 
 std::string find_program(const std::string& name, const std::string& path, const std::string& work) {

@@ -9,6 +9,7 @@
 #include "workers/keeper/artifacts.h"
 #include "workers/keeper/assent.h"
 #include "workers/keeper/clock.h"
+#include "workers/keeper/folders.h"
 #include "workers/keeper/limit_watch.h"
 #include "workers/keeper/metric_book.h"
 #include "workers/keeper/metrics_file.h"
@@ -27,7 +28,7 @@ class Attempt {
         groups_(settings.containment.cgroups, "overnight-" + std::to_string(::getpid()),
                 {settings.containment.mechanism == KillMechanism::cgroup, order.limits.memory_bytes,
                  order.limits.processes * tasks_per_process}),
-        limits_(order.limits, folder, groups_),
+        limits_(order.limits, folder, groups_, settings.containment.needs_user_namespace),
         metrics_(order.objective),
         metrics_file_(folder.fd(), "metrics.jsonl"),
         parts_{order,
@@ -92,30 +93,40 @@ class Attempt {
         return EndReason{Cause::launch_failed, "the mount " + mount + " does not exist or cannot be read"};
       }
     }
-    if (const auto made = folder_.make_folder("artifacts"); !made) return launch_failed(made.error());
-    return make_place("");
+    if (const auto kept = folder_.reserve_receipt(); !kept) return no_room_or(kept.error());
+    if (const auto made = folder_.make_folder("artifacts"); !made) return no_room_or(made.error());
+    laid_out_ = true;
+    return make_place("", order_.phases.front());
+  }
+
+  // Nothing can be written to the attempt's folder: is the disk full, or is it something else?
+  EndReason no_room_or(const std::string& why) const {
+    const bool full = folder_.free_bytes() >= 0 && folder_.free_bytes() < std::int64_t{1} << 20;
+    return {full ? Cause::out_of_disk : Cause::launch_failed, (full ? "the disk is full: " : "") + why};
   }
 
   static EndReason launch_failed(const std::string& why) { return {Cause::launch_failed, why}; }
 
   // work/, home/ and tmp/ under `prefix`, with a fresh copy of the workspace. Evaluate gets its own, so that nothing
   // but artifacts/ reaches it from train.
-  std::optional<EndReason> make_place(const std::string& prefix) {
+  std::optional<EndReason> make_place(const std::string& prefix, const PhaseOrder& phase) {
     if (!prefix.empty()) {
-      if (const auto made = folder_.make_folder(prefix); !made) return launch_failed(made.error());
+      if (const auto made = folder_.make_folder(prefix); !made) return no_room_or(made.error());
     }
     const std::string base = prefix.empty() ? "" : prefix + "/";
     for (const char* name : {"work", "home", "tmp"}) {
-      if (const auto made = folder_.make_folder(base + name); !made) return launch_failed(made.error());
+      if (const auto made = folder_.make_folder(base + name); !made) return no_room_or(made.error());
     }
     if (order_.workspace.empty()) return std::nullopt;
+    std::vector<std::string> left_out = phase.hidden;  // what a phase must not see it must not get as a copy either
+    left_out.push_back(order_.enclosure);
     const auto go_on = [&] {
       assent_.look();
       return !assent_.demand();
     };
-    if (const auto copied = folder_.copy_into(order_.workspace, base + "work", go_on); !copied) {
+    if (const auto copied = folder_.copy_into(order_.workspace, base + "work", left_out, go_on); !copied) {
       if (assent_.demand()) return EndReason{assent_.demand()->cause, assent_.demand()->detail};
-      return launch_failed(copied.error());
+      return no_room_or(copied.error());
     }
     for (const auto& replacement : order_.seed_replacements) {
       const auto replaced = folder_.replace_seed(base + "work", replacement, order_.seed);
@@ -130,11 +141,11 @@ class Attempt {
     if (phase.phase == Phase::evaluate) {
       sweep();
       base = "evaluate/";
-      if (auto failure = make_place("evaluate")) return end_with(std::move(*failure));
+      if (auto failure = make_place("evaluate", phase)) return end_with(std::move(*failure));
     }
     // Again before each phase: the one before could have changed it.
     if (const auto written = folder_.write("experiment.json", order_.experiment_json); !written) {
-      return end_with(launch_failed(written.error()));
+      return end_with(no_room_or(written.error()));
     }
     const std::string at = order_.directory + "/" + base;
     const PhasePlace place{at + "work", at + "home", at + "tmp"};
@@ -163,12 +174,17 @@ class Attempt {
   }
 
   void sweep() {
-    const Descriptor artifacts = folder_.open_folder("artifacts");
-    if (!artifacts) return;
+    const Descriptor artifacts = open_unlocked(folder_.fd(), "artifacts");
+    if (!artifacts && !laid_out_) return;
+    if (!artifacts) {  // removed, or replaced by a link to somewhere else: evaluate and the store must not follow it
+      notes_.push_back("artifacts was no folder any more and is empty now");
+      (void)folder_.make_folder("artifacts");
+      return;
+    }
     const ArtifactSweep swept = sweep_artifacts(artifacts.get());
     receipt_.artifact_bytes = swept.bytes;
     for (const auto& name : swept.removed) {
-      notes_.push_back("removed from artifacts, no regular file: " + readable_tail(name, 64));
+      notes_.push_back("removed from artifacts, no regular file or too deep: " + readable_tail(name, 64));
     }
     const auto unnamed = swept.removed_count - static_cast<std::int64_t>(swept.removed.size());
     if (unnamed > 0) notes_.push_back("and " + std::to_string(unnamed) + " more");
@@ -198,6 +214,7 @@ class Attempt {
   Receipt receipt_;
   std::vector<std::string> notes_;
   bool ended_ = false;
+  bool laid_out_ = false;
 };
 
 }  // namespace

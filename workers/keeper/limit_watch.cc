@@ -47,15 +47,18 @@ std::string readable_bytes(std::int64_t bytes) {
   return std::to_string(bytes) + " " + unit;
 }
 
-LimitWatch::LimitWatch(const Limits& limits, const AttemptFolder& folder, const AttemptGroups& groups)
+LimitWatch::LimitWatch(const Limits& limits, const AttemptFolder& folder, const AttemptGroups& groups,
+                       bool forks_are_braked)
     : limits_(limits),
       folder_(folder),
       groups_(groups),
       meter_(folder.fd()),
+      forks_are_braked_(forks_are_braked),
       system_oom_kills_(oom_kills_of_system()) {}
 
 std::int64_t LimitWatch::look_every_ms() const {
-  const bool counts_processes = limits_.processes > 0 && !(groups_hold_ && groups_.limits_tasks());
+  const bool counts_processes =
+      limits_.processes > 0 && !forks_are_braked_ && !(groups_hold_ && groups_.limits_tasks());
   return counts_processes ? 50 : 200;  // a fork bomb without a brake doubles in milliseconds
 }
 
@@ -65,12 +68,14 @@ std::optional<EndReason> LimitWatch::look(pid_t below) {
   if (limits_.disk_bytes > 0 || limits_.inodes > 0) {
     if (auto reason = check_disk(meter_.look())) return reason;
   }
+  return check_floor();
+}
+
+std::optional<EndReason> LimitWatch::check_floor() const {
   const std::int64_t free = limits_.free_floor_bytes > 0 ? folder_.free_bytes() : -1;
-  if (free >= 0 && free < limits_.free_floor_bytes) {
-    return EndReason{Cause::out_of_disk, "the file system has less than " + readable_bytes(limits_.free_floor_bytes) +
-                                             " free (the floor that is kept)"};
-  }
-  return std::nullopt;
+  if (free < 0 || free >= limits_.free_floor_bytes) return std::nullopt;
+  return EndReason{Cause::out_of_disk, "the file system has less than " + readable_bytes(limits_.free_floor_bytes) +
+                                           " free (the floor that is kept)"};
 }
 
 std::optional<EndReason> LimitWatch::check_groups() const {
@@ -88,7 +93,7 @@ std::optional<EndReason> LimitWatch::check_groups() const {
 std::optional<EndReason> LimitWatch::check_tree(pid_t below) {
   const bool memory = limits_.memory_bytes > 0 && !(groups_hold_ && groups_.limits_memory());
   if (!memory && limits_.processes == 0) return std::nullopt;
-  const auto tree = descendants_of(below);
+  const auto tree = descendants_to_count(below);
   const auto living = std::count_if(tree.begin(), tree.end(), [](const Descendant& p) { return p.state != 'Z'; });
   if (limits_.processes > 0 && living > limits_.processes) {
     return EndReason{Cause::process_limit, "attempt.processes " + std::to_string(limits_.processes) + " reached (" +
@@ -116,6 +121,10 @@ std::optional<EndReason> LimitWatch::check_disk(const DiskUse& use) const {
   if (limits_.inodes > 0 && use.inodes > limits_.inodes) {
     return EndReason{Cause::out_of_disk, "attempt.files " + std::to_string(limits_.inodes) + " reached"};
   }
+  if (use.hidden) {
+    return EndReason{Cause::out_of_disk, "its files cannot be counted: folders are nested deeper than " +
+                                             std::to_string(DiskMeter::depth_max) + " or locked"};
+  }
   return std::nullopt;
 }
 
@@ -124,6 +133,7 @@ std::optional<EndReason> LimitWatch::look_back(bool killed) {
   if (killed && oom_kills_of_system() > system_oom_kills_) {
     return EndReason{Cause::out_of_memory, "the machine ran out of memory and the kernel killed a process"};
   }
+  if (auto reason = check_floor()) return reason;
   const DiskUse use = measure_disk();
   if (auto reason = check_disk(use)) return reason;
   // RLIMIT_FSIZE stops a single file exactly at the limit: the folder is then full but for what else lies in it.

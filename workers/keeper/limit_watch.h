@@ -27,7 +27,8 @@ inline constexpr std::int64_t tasks_per_process = 8;
 
 class LimitWatch {
  public:
-  LimitWatch(const Limits&, const AttemptFolder&, const AttemptGroups&);
+  // `forks_are_braked`: something beside the groups (RLIMIT_NPROC) refuses forks beyond the limit.
+  LimitWatch(const Limits&, const AttemptFolder&, const AttemptGroups&, bool forks_are_braked = false);
 
   void group_refused() { groups_hold_ = false; }  // the leader could not enter: count everything by hand
   std::int64_t look_every_ms() const;
@@ -42,12 +43,14 @@ class LimitWatch {
  private:
   std::optional<EndReason> check_tree(pid_t below);
   std::optional<EndReason> check_groups() const;
+  std::optional<EndReason> check_floor() const;
   std::optional<EndReason> check_disk(const DiskUse&) const;
 
   Limits limits_;
   const AttemptFolder& folder_;
   const AttemptGroups& groups_;
   DiskMeter meter_;
+  bool forks_are_braked_;
   bool groups_hold_ = true;
   std::int64_t polled_peak_bytes_ = 0;
   std::int64_t system_oom_kills_;

@@ -1,7 +1,10 @@
 // overnight-worker ORDER_JSON_PATH, with the control channel on descriptor 3: keeps one attempt. Exit status 0: a
-// receipt was written. `overnight-worker --probe` prints what this machine lets a keeper do.
+// receipt was written. `overnight-worker --probe` prints what this machine lets a keeper do; `--tidy FOLDER` removes
+// what an attempt that is over left beside its records and artifacts.
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +15,10 @@
 
 #include "workers/keeper/clock.h"
 #include "workers/keeper/environment.h"
+#include "workers/keeper/folders.h"
 #include "workers/keeper/keeper.h"
+#include "workers/keeper/tidy.h"
+#include "workers/protocol/mark.h"
 
 namespace overnight::workers {
 namespace {
@@ -23,6 +29,15 @@ constexpr std::int64_t farewell_ms = 1000;  // how long the orchestrator may tak
 std::string forced_mechanism() {
   const char* forced = std::getenv("OVERNIGHT_KILL_MECHANISM");
   return forced ? forced : "";
+}
+
+// What the orchestrator probed for all its keepers, or what we find ourselves.
+Containment containment() {
+  const char* told = std::getenv("OVERNIGHT_CONTAINMENT");
+  if (told && forced_mechanism().empty()) {
+    if (const auto known = containment_from_json(told)) return *known;
+  }
+  return probe_capabilities(forced_mechanism());
 }
 
 std::string folder_of(const std::string& path) {
@@ -37,9 +52,17 @@ std::string own_folder() {
   return size > 0 ? folder_of(std::string(path, static_cast<std::size_t>(size))) : "/usr/bin";
 }
 
+// Tasks of the same user must neither trace the keeper nor read its secrets in /proc.
+void hide_from_tasks() {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  forget_own_environment();
+}
+
 // A terminal's Ctrl-C and its loss are the orchestrator's to interpret; SIGTERM is read from a descriptor (assent.h).
 void leave_the_terminal() {
   ::setsid();
+  ::syscall(SYS_close_range, 4U, ~0U, 0);  // what leaked into us from the orchestrator
+  take_mark();
   for (const int signal : {SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
 }
 
@@ -54,9 +77,21 @@ budgets::Result<Order, std::string> read_order(const std::string& path) {
 }
 
 int write_receipt(const AttemptFolder& folder, const Receipt& receipt) {
-  const auto written = folder.write_durably("receipt.json", to_json(receipt));
+  const auto written = folder.write_receipt(to_json(receipt));
   if (!written) std::fprintf(stderr, "overnight-worker: %s\n", written.error().c_str());
   return written ? 0 : 1;
+}
+
+// Where the orchestrator looks for the receipt, even if the task moved or removed the folder.
+int write_receipt_at(const std::string& path, const AttemptFolder& folder, Receipt receipt) {
+  if (folder.is_at(path)) return write_receipt(folder, receipt);
+  remove_tree(AT_FDCWD, path.c_str());
+  ::mkdir(path.c_str(), 0755);
+  const auto anew = AttemptFolder::open(path);
+  if (!anew) return write_receipt(folder, receipt);
+  receipt.detail += receipt.detail.empty() ? "" : "; ";
+  receipt.detail += "the task moved or removed the attempt's folder";
+  return write_receipt(*anew, receipt);
 }
 
 // The order could not be read: the receipt goes where the order lies.
@@ -68,7 +103,9 @@ int refuse(const std::string& order_path, const std::string& why) {
 
 Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel) {
   try {
-    return keep(order, folder, channel, {probe_capabilities(forced_mechanism()), own_environment(), own_folder()});
+    const KeeperSettings settings{containment(), own_environment(), own_folder()};
+    hide_from_tasks();
+    return keep(order, folder, channel, settings);
   } catch (const std::exception& error) {  // bad_alloc, and what a library throws: the attempt's end, not ours
     return receipt_for(order, Cause::infrastructure, std::string("the keeper failed: ") + error.what());
   }
@@ -87,7 +124,7 @@ int run(const std::string& order_path) {
   ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
   Channel channel(Descriptor(control_descriptor), order->attempt, order->nonce);
   const Receipt receipt = kept(*order, *folder, channel);
-  const int status_of_receipt = write_receipt(*folder, receipt);
+  const int status_of_receipt = write_receipt_at(order->directory, *folder, receipt);
   if (status_of_receipt == 0) channel.send(Ended{receipt.cause});
   channel.flush_until(monotonic_ms() + farewell_ms);
   return status_of_receipt;
@@ -103,9 +140,12 @@ int main(int argc, char** argv) {
     std::printf("%s\n", to_json(probe_capabilities(forced_mechanism())).c_str());
     return 0;
   }
+  if (argc == 3 && std::string(argv[1]) == "--tidy") return tidy(argv[2]) ? 0 : 1;
   if (argument.empty() || argument.starts_with('-')) {
     std::fprintf(stderr,
-                 "usage: overnight-worker ORDER.json (control socket on descriptor 3) | overnight-worker --probe\n");
+                 "usage: overnight-worker ORDER.json (control socket on descriptor 3)\n"
+                 "       overnight-worker --probe\n"
+                 "       overnight-worker --tidy FOLDER (of an attempt that is over)\n");
     return 2;
   }
   return run(argument);

@@ -1,5 +1,6 @@
 #include "workers/keeper/metric_book.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,8 +11,17 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t words_bytes_max = 64;
+constexpr std::string_view number_bytes = "+-.0123456789eE";
 
-// NaN and Infinity outside of texts, as null: JSON does not know them, Python writes them.
+// Bytes of the number at the front that is too large for a double (1e999); 0 if there is none.
+std::size_t overflowing_number(std::string_view line) {
+  const std::size_t size = std::min(line.size(), line.find_first_not_of(number_bytes));
+  double value = 0;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + size, value);
+  return error == std::errc::result_out_of_range ? size : 0;
+}
+
+// NaN, Infinity and numbers beyond a double, outside of texts, as null: JSON does not know them, programs write them.
 std::string without_special_numbers(std::string_view line) {
   std::string out;
   bool in_text = false;
@@ -27,6 +37,8 @@ std::string without_special_numbers(std::string_view line) {
     for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
       if (!in_text && line.starts_with(word)) special = word.size();
     }
+    const bool inside_number = !out.empty() && number_bytes.find(out.back()) != std::string_view::npos;
+    if (special == 0 && !in_text && !inside_number) special = overflowing_number(line);
     if (special > 0) {
       out += "null";
       line.remove_prefix(special);
@@ -63,7 +75,7 @@ bool is_report(const json& line) {
 }  // namespace
 
 std::optional<double> finite_number(std::string_view words) {
-  if (words.starts_with('+')) words.remove_prefix(1);
+  if (words.starts_with('+') && !words.starts_with("+-")) words.remove_prefix(1);
   double value = 0;
   const auto [end, error] = std::from_chars(words.data(), words.data() + words.size(), value);
   if (error != std::errc{} || end != words.data() + words.size() || !std::isfinite(value)) return std::nullopt;

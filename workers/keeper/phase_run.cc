@@ -43,6 +43,7 @@ PhaseRun::PhaseRun(AttemptParts& attempt, const PhaseOrder& phase, const PhasePl
 PhaseEnd PhaseRun::run() {
   started_ms_ = monotonic_ms();
   started_unix_ms_ = unix_ms();
+  attempt_.metrics_file.begin();
   if (auto failure = start()) {
     failure_ = std::move(failure);
     return finish();
@@ -90,19 +91,40 @@ std::optional<EndReason> PhaseRun::start() {
   spec.groups = attempt_.groups.entries();
   spec.file_bytes_max = attempt_.order.limits.disk_bytes;
   spec.tasks_max = attempt_.order.limits.processes * tasks_per_process;
-  const Descriptor work = attempt_.folder.open_folder(work_relative_);
+  spec.view = view(spec.program);
+  const Descriptor work = attempt_.folder.open_folder(work_relative_);  // a real folder, no link
   Descriptor out;
   Descriptor err;
   if (!work || !open_pipe(out_, out) || !open_pipe(err_, err)) {
     return EndReason{Cause::infrastructure, "no working folder or no pipe: " + std::string(std::strerror(errno))};
   }
-  spec.work_folder = work.get();
+  spec.work_path = place_.work;
   spec.out = out.get();
   spec.err = err.get();
   auto tree = ProcessTree::start(spec, attempt_.containment, &attempt_.groups);
   if (!tree) return EndReason{Cause::infrastructure, tree.error()};
   tree_.emplace(std::move(*tree));
   return std::nullopt;
+}
+
+// Whether the study itself names something in the home, outside the attempt's folder: then the home stays in sight.
+bool PhaseRun::needs_enclosure(const std::string& program) const {
+  const Order& order = attempt_.order;
+  const auto inside = [&](const std::string& path) {
+    return path.starts_with(order.enclosure + "/") && !path.starts_with(order.directory + "/");
+  };
+  const auto value_inside = [&](const auto& entry) { return inside(entry.second); };
+  return inside(program) || inside(order.workspace + "/") || std::ranges::any_of(phase_.command, inside) ||
+         std::ranges::any_of(order.mounts, inside) || std::ranges::any_of(order.env, value_inside) ||
+         std::ranges::any_of(phase_.env, value_inside);
+}
+
+PrivateView PhaseRun::view(const std::string& program) const {
+  const Order& order = attempt_.order;
+  PrivateView view{phase_.hidden, order.mounts, order.enclosure, order.directory, order.limits.memory_bytes};
+  if (needs_enclosure(program)) view.enclosure.clear();
+  view.hidden.push_back(order.directory + "/order.json");  // who knows its nonce can write a receipt
+  return view;
 }
 
 std::int64_t PhaseRun::next_deadline() const {
@@ -136,14 +158,20 @@ void PhaseRun::handle_tree() {
       case TreeEvent::Kind::group_refused:
         attempt_.limits.group_refused();
         break;
+      case TreeEvent::Kind::view_refused:
+        fail(Cause::launch_failed, "private data cannot be hidden from " + std::string(name_of(phase_.phase)) + ": " +
+                                       std::strerror(event->value));
+        break;
       case TreeEvent::Kind::exec_failed:
         fail(Cause::launch_failed, "cannot execute " + phase_.command.front() + " for " +
                                        std::string(name_of(phase_.phase)) + ": " + std::strerror(event->value));
         break;
       case TreeEvent::Kind::leader_ended:
         leader_status_ = event->value;
-        over_ = true;
+        // After the stop signal the grace is the whole tree's: a shell dies of it before what it started is done.
+        over_ = grace_ends_ms_ == 0;
         break;
+      case TreeEvent::Kind::all_ended:
       case TreeEvent::Kind::warden_ended:
         over_ = true;
         break;

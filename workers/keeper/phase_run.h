@@ -56,6 +56,8 @@ class PhaseRun {
   };
 
   std::optional<EndReason> start();
+  bool needs_enclosure(const std::string& program) const;
+  PrivateView view(const std::string& program) const;
   bool open_pipe(Stream&, Descriptor& write_end);
   void wait();
   void handle_tree();

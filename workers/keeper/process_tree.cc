@@ -87,6 +87,10 @@ std::optional<TreeEvent> ProcessTree::next_event() {
     }
     case WardenNote::Kind::group_refused:
       return TreeEvent{TreeEvent::Kind::group_refused, note.value};
+    case WardenNote::Kind::view_refused:
+      return TreeEvent{TreeEvent::Kind::view_refused, note.value};
+    case WardenNote::Kind::all_ended:
+      return TreeEvent{TreeEvent::Kind::all_ended, 0};
     case WardenNote::Kind::exec_failed:
       return TreeEvent{TreeEvent::Kind::exec_failed, note.value};
     case WardenNote::Kind::leader_ended:

@@ -18,7 +18,7 @@ namespace overnight::workers {
 inline constexpr std::int64_t kill_wait_ms = 10'000;  // what is alive after this sits in an uninterruptible call
 
 struct TreeEvent {
-  enum class Kind { leader_started, group_refused, exec_failed, leader_ended, warden_ended };
+  enum class Kind { leader_started, group_refused, view_refused, exec_failed, leader_ended, all_ended, warden_ended };
   Kind kind = Kind::warden_ended;
   int value = 0;  // pid, errno or wait status
 };

@@ -99,6 +99,7 @@ void enter_groups(const LeaderSpec& spec, int channel) {
   limit(RLIMIT_CORE, 0);
   if (spec.file_bytes_max > 0) limit(RLIMIT_FSIZE, static_cast<rlim_t>(spec.file_bytes_max));
   if (spec.tasks_max > 0 && containment.needs_user_namespace) limit(RLIMIT_NPROC, static_cast<rlim_t>(spec.tasks_max));
+  drop_capabilities();
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   ::umask(022);
   reset_signals();
@@ -106,7 +107,8 @@ void enter_groups(const LeaderSpec& spec, int channel) {
   ::dup2(null, 0);
   ::dup2(spec.out, 1);
   ::dup2(spec.err, 2);
-  if (::fchdir(spec.work_folder) != 0) {
+  // By path: a descriptor of the keeper would lead out of the phase's own mounts.
+  if (::chdir(spec.work_path.c_str()) != 0) {
     tell(channel, WardenNote::Kind::exec_failed, errno);
     ::_exit(127);
   }
@@ -128,16 +130,23 @@ void enter_groups(const LeaderSpec& spec, int channel) {
   ::_exit(127);
 }
 
-// Reaps all that ended; true if the leader was among them.
-bool reap(pid_t leader, int& leader_status) {
-  bool found = false;
+struct Reaped {
+  bool leader = false;  // was among those that had ended
+  int leader_status = 0;
+  bool nobody_left = false;
+};
+
+Reaped reap(pid_t leader) {
+  Reaped reaped;
   int status = 0;
-  for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
     if (pid != leader) continue;
-    leader_status = status;
-    found = true;
+    reaped.leader_status = status;
+    reaped.leader = true;
   }
-  return found;
+  reaped.nobody_left = pid < 0 && errno == ECHILD;
+  return reaped;
 }
 
 [[noreturn]] void keeper_is_gone(const Containment& containment) {
@@ -149,29 +158,37 @@ bool reap(pid_t leader, int& leader_status) {
 
 [[noreturn]] void watch(pid_t leader, const Containment& containment, int channel, int children) {
   pollfd ready[2] = {{channel, POLLIN, 0}, {children, POLLIN, 0}};
+  const pid_t group = leader;  // it leads a session, so also a process group
+  int passed_on = 0;
   while (true) {
     ::poll(ready, 2, -1);
     if (ready[1].revents & POLLIN) {
       signalfd_siginfo info;
       (void)!::read(children, &info, sizeof info);
-      int status = 0;
-      if (reap(leader, status)) {
-        tell(channel, WardenNote::Kind::leader_ended, status);
+      const Reaped reaped = reap(leader);
+      if (reaped.leader) {
+        const bool of_signal = WIFSIGNALED(reaped.leader_status) && WTERMSIG(reaped.leader_status) == passed_on;
+        if (passed_on > 0 && of_signal && !reaped.nobody_left) ::kill(-group, passed_on);
+        tell(channel, WardenNote::Kind::leader_ended, reaped.leader_status);
         leader = -1;
       }
+      if (reaped.nobody_left) tell(channel, WardenNote::Kind::all_ended, 0);
     }
     if (ready[0].revents == 0) continue;
     WardenNote note;
     const ssize_t size = ::recv(channel, &note, sizeof note, MSG_DONTWAIT);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) keeper_is_gone(containment);
-    if (size == sizeof note && note.kind == WardenNote::Kind::signal && leader > 0) ::kill(leader, note.value);
+    if (size == sizeof note && note.kind == WardenNote::Kind::signal && leader > 0) {
+      passed_on = note.value;
+      ::kill(leader, note.value);
+    }
   }
 }
 
 }  // namespace
 
 void run_warden(const LeaderSpec& spec, const Containment& containment, int channel, unsigned uid, unsigned gid) {
-  std::vector<int> kept{channel, spec.out, spec.err, spec.work_folder};
+  std::vector<int> kept{channel, spec.out, spec.err};
   kept.insert(kept.end(), spec.groups.begin(), spec.groups.end());
   close_all_but(std::move(kept));
   if (containment.mechanism == KillMechanism::pid_namespace) {
@@ -192,6 +209,10 @@ void run_warden(const LeaderSpec& spec, const Containment& containment, int chan
   // The keeper may have died before the death signal was armed: then this reads the end of file.
   WardenNote note;
   if (::recv(channel, &note, sizeof note, 0) != sizeof note) ::_exit(0);
+  if (const int refused = containment.private_proc ? narrow_view(spec.view) : 0) {
+    tell(channel, WardenNote::Kind::view_refused, refused);
+    ::_exit(0);
+  }
   const pid_t leader = ::fork();
   if (leader == 0) run_leader(spec, containment, channel);
   if (leader < 0) {

@@ -1,7 +1,7 @@
 // The process between keeper and leader, one per phase: init of the phase's PID namespace where there is one, child
-// subreaper elsewhere. It starts the leader, passes signals on to it, reaps orphans, and takes the tree with it when
-// the keeper dies: as init by PR_SET_PDEATHSIG, else by a stop-and-kill loop when the keeper's end of the socket
-// closes.
+// subreaper elsewhere. It starts the leader, passes signals on to it (and, if it dies of one at once as a shell does,
+// to what it leaves behind in its process group), reaps orphans, and takes the tree with it when the keeper dies: as
+// init by PR_SET_PDEATHSIG, else by a stop-and-kill loop when the keeper's end of the socket closes.
 //
 // It is forked from the keeper and executes no other program; the leader does. They speak in `WardenNote`s over a
 // SOCK_SEQPACKET pair that no task ever holds.
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "workers/keeper/containment.h"
+#include "workers/keeper/private_view.h"
 
 namespace overnight::workers {
 
@@ -20,7 +21,8 @@ struct LeaderSpec {
   std::string program;               // path to execute
   std::vector<std::string> command;  // its argv
   std::vector<std::string> env;      // NAME=value
-  int work_folder = -1;              // its working folder
+  std::string work_path;             // its working folder
+  PrivateView view;                  // holds where the containment has mounts of its own
   int out = -1;
   int err = -1;
   std::vector<int> cpus;            // affinity; empty: as the keeper
@@ -35,8 +37,10 @@ struct WardenNote {
     signal,         // to the warden: send `value` to the leader
     leader_starts,  // from the leader, just before exec; the kernel adds its pid as the keeper sees it
     group_refused,  // from the leader: it could not enter a cgroup (errno in `value`)
+    view_refused,   // from the warden: private data cannot be hidden (errno in `value`); no leader was started
     exec_failed,    // from the leader: errno in `value`
     leader_ended,   // from the warden: wait status in `value`
+    all_ended,      // from the warden: nothing of the tree is left but itself
   };
   Kind kind = Kind::go;
   std::int32_t value = 0;

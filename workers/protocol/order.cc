@@ -15,6 +15,8 @@ void describe(Visitor& field, PhaseOrder& p) {
   field("grace_ms", p.grace_ms);
   field("metrics", p.metrics);
   field("env", p.env);
+  field("secrets", p.secrets);
+  field("hidden", p.hidden);
 }
 
 template <typename Visitor>
@@ -44,6 +46,7 @@ void describe(Visitor& field, Order& o) {
   field("epoch", o.epoch);
   field("nonce", o.nonce);
   field("directory", o.directory);
+  field("enclosure", o.enclosure);
   field("workspace", o.workspace);
   field("experiment_json", o.experiment_json);
   field("phases", o.phases);
@@ -97,6 +100,7 @@ void check_phase(const PhaseOrder& phase, const std::string& where) {
   need(phase.stop_signal >= 1 && phase.stop_signal <= 64, where + ".stop_signal", "must be a signal from 1 to 64");
   need(phase.grace_ms >= 0, where + ".grace_ms", "must not be negative");
   check_env(phase.env, where + ".env");
+  for (const auto& path : phase.hidden) need(path.starts_with('/'), where + ".hidden", "must be absolute paths");
   for (const auto& [name, pattern] : phase.metrics) check_pattern(pattern, where + ".metrics." + name);
 }
 
@@ -113,6 +117,8 @@ void check_limits(const Limits& l) {
 void check_order(const Order& order) {
   need(order.directory.starts_with('/'), "directory", "must be an absolute path");
   need(order.workspace.empty() || order.workspace.starts_with('/'), "workspace", "must be an absolute path or empty");
+  need(order.enclosure.empty() || order.directory.starts_with(order.enclosure + "/"), "enclosure",
+       "must be empty or a folder around directory");
   need(!order.nonce.empty() && order.nonce.size() <= 128, "nonce", "must have 1 to 128 bytes");
   need(!order.objective.empty(), "objective", "must name the metric that has to be reported");
   need(order.lease_ms >= 0, "lease_ms", "must not be negative");

@@ -29,7 +29,9 @@ struct PhaseOrder {
   std::int64_t grace_ms = 5000;
   std::map<std::string, std::string>
       metrics;                             // metric name -> regular expression over stdout, first group is the value
-  std::map<std::string, std::string> env;  // for this phase alone (OVERNIGHT_SPLIT, secrets of this phase)
+  std::map<std::string, std::string> env;  // for this phase alone (OVERNIGHT_SPLIT)
+  std::vector<std::string> secrets;  // names; their values come from the keeper's own environment, never from here
+  std::vector<std::string> hidden;   // absolute paths that this phase must not see (private data of evaluate)
   bool operator==(const PhaseOrder&) const = default;
 };
 
@@ -60,6 +62,8 @@ struct Order {
   std::int64_t epoch = 0;
   std::string nonce;      // of this launch; every message carries it
   std::string directory;  // the attempt's folder; see workers/keeper/README.md for what lies in it
+  std::string enclosure;  // the home's folder: never copied as workspace, and a task sees only its attempt's folder of
+                          // it (unless it needs something else in there); empty: none
   std::string workspace;  // folder copied to <directory>/work as the phases' working folder; empty: an empty folder
   std::string experiment_json;  // text of the file that {experiment} names; the keeper writes it before the first phase
   std::vector<PhaseOrder> phases;

@@ -17,9 +17,19 @@ Order sample() {
   order.attempt = 7;
   order.nonce = "abc";
   order.directory = "/tmp/attempt";
+  order.enclosure = "/tmp";
   order.experiment_json = "{}";
   order.phases = {{Phase::build, {"make"}, 1000, 0, 15, 5000, {}, {}},
-                  {Phase::train, {"python3", "train.py"}, 0, 2000, 2, 10, {{"loss", "^loss: (.*)"}}, {{"A", "b"}}}};
+                  {Phase::train,
+                   {"python3", "train.py"},
+                   0,
+                   2000,
+                   2,
+                   10,
+                   {{"loss", "^loss: (.*)"}},
+                   {{"A", "b"}},
+                   {"TOKEN"},
+                   {"/private"}}};
   order.env = {{"SEED", "3"}};
   order.env_pass = {"PATH"};
   order.cpus = {0, 1};
