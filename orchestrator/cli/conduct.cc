@@ -112,11 +112,7 @@ class Conductor {
     settings.home_uuid = store_->uuid();
     settings.epoch = epoch;
     settings.keeper = what_.keeper;
-    settings.gpus = [] { return executors::find_gpus().found; };
-    settings.environment = [](const std::string& name) {
-      const char* value = std::getenv(name.c_str());
-      return value == nullptr ? std::string() : std::string(value);
-    };
+    settings.gpus = executors::gpu_source();
     executor_ = std::make_unique<executors::LocalExecutor>(
         io_, clock_, std::move(settings), [this](core::Event event) { take(std::move(event)); },
         [this](const executors::LiveMetric& seen) { metrics_[seen.attempt][seen.name] = seen.value; });

@@ -56,11 +56,7 @@ int try_once(const core::Study& study, const fs::path& keeper, const fs::path& h
   fs::remove_all(settings.home / "runs" / "try", ignored);
   settings.home_uuid = "try";
   settings.keeper = keeper;
-  settings.gpus = [] { return executors::find_gpus().found; };
-  settings.environment = [](const std::string& name) {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? std::string() : std::string(value);
-  };
+  settings.gpus = executors::gpu_source();
   executors::LocalExecutor executor(
       io, clock, std::move(settings),
       [&](core::Event event) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 extern char** environ;
 
@@ -34,31 +35,45 @@ std::string start_time(pid_t pid) {
   return field;
 }
 
-pid_t parent_of(const std::string& pid) {
-  std::ifstream in("/proc/" + pid + "/stat");
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const std::size_t close = text.rfind(')');
-  if (close == std::string::npos) return -1;
-  std::istringstream fields(text.substr(close + 1));
-  std::string state;
-  pid_t parent = -1;
-  fields >> state >> parent;
-  return parent;
+// The identity lies where a task can write: it must not make us kill a stranger.
+bool is_keeper(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+  std::string program, order;
+  std::getline(in, program, '\0');
+  std::getline(in, order, '\0');
+  return program.ends_with("overnight-worker") && order.ends_with("/order.json");
 }
-
-bool environment_names(const std::string& pid, const std::string& folder) {
-  std::ifstream in("/proc/" + pid + "/environ", std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  return text.find(folder) != std::string::npos;
-}
-
-constexpr int orphan_rounds_max = 64;  // each round kills a whole generation; deeper chains do not exist in practice
 
 }  // namespace
 
+std::string probe_containment(const std::filesystem::path& keeper) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return "";
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+  std::string program = keeper.string(), verb = "--probe";
+  char* argv[] = {program.data(), verb.data(), nullptr};
+  pid_t pid = -1;
+  const int failed = posix_spawn(&pid, program.c_str(), &actions, nullptr, argv, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  std::string text;
+  char chunk[4096];
+  for (ssize_t n = 0; failed == 0 && (n = read(ends[0], chunk, sizeof chunk)) != 0;) {
+    if (n < 0 && errno != EINTR) break;
+    if (n > 0) text.append(chunk, static_cast<std::size_t>(n));
+  }
+  close(ends[0]);
+  int status = -1;
+  if (failed == 0) waitpid(pid, &status, 0);
+  return status == 0 ? text : "";
+}
+
 budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::path& keeper,
                                                          const std::filesystem::path& order,
-                                                         const std::filesystem::path& log) {
+                                                         const std::filesystem::path& log,
+                                                         const std::string& containment) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return budgets::unexpected("no socket pair for a keeper: " + std::string(std::strerror(errno)));
@@ -81,9 +96,14 @@ budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   std::string program = keeper.string(), argument = order.string();
+  std::string told = "OVERNIGHT_CONTAINMENT=" + containment;
   char* argv[] = {program.data(), argument.data(), nullptr};
+  std::vector<char*> env;
+  for (char** entry = environ; *entry != nullptr; ++entry) env.push_back(*entry);
+  if (!containment.empty()) env.push_back(told.data());
+  env.push_back(nullptr);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, program.c_str(), &actions, &attributes, argv, environ);
+  const int failed = posix_spawn(&pid, program.c_str(), &actions, &attributes, argv, env.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   close(ends[1]);
@@ -102,50 +122,39 @@ std::optional<int> reopen(const std::string& identity, pid_t& pid) {
   if (!(in >> pid >> start) || pid <= 1) return std::nullopt;
   const int fd = pidfd_open(pid);
   if (fd < 0) return std::nullopt;
-  if (start_time(pid) != start) {
+  if (start_time(pid) != start || !is_keeper(pid)) {
     close(fd);
     return std::nullopt;
   }
   return fd;
 }
 
-int kill_orphans(const std::filesystem::path& folder) {
-  int killed = 0;
-  for (int round = 0; round < orphan_rounds_max; ++round) {
-    bool found = false;
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      if (parent_of(name) != getpid() || !environment_names(name, folder.string())) continue;
-      const pid_t pid = static_cast<pid_t>(std::stol(name));
-      kill(pid, SIGKILL);
-      waitpid(pid, nullptr, 0);
-      found = true;
-      ++killed;
-    }
-    if (!found) break;
-  }
-  return killed;
+void tidy_folder(const std::filesystem::path& keeper, const std::filesystem::path& folder) {
+  std::string program = keeper.string(), verb = "--tidy", argument = folder.string();
+  char* argv[] = {program.data(), verb.data(), argument.data(), nullptr};
+  pid_t pid = -1;
+  if (posix_spawn(&pid, program.c_str(), nullptr, nullptr, argv, environ) == 0) waitpid(pid, nullptr, 0);
 }
 
-bool write_durably(const std::filesystem::path& path, const std::string& text, std::string& error) {
+int write_new(const std::filesystem::path& path, const std::string& text, std::string& error) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    error = path.string() + ": " + std::strerror(errno);
-    return false;
-  }
   std::size_t written = 0;
-  while (written < text.size()) {
+  while (fd >= 0 && written < text.size()) {
     const ssize_t n = write(fd, text.data() + written, text.size() - written);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     written += static_cast<std::size_t>(n);
   }
-  const bool good = written == text.size() && fdatasync(fd) == 0;
-  if (!good) error = path.string() + ": " + std::strerror(errno);
+  if (fd >= 0 && written == text.size()) return fd;
+  error = path.string() + ": " + std::strerror(errno);
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
+bool make_durable(int fd) {
+  const bool durable = fdatasync(fd) == 0;
   close(fd);
-  return good;
+  return durable;
 }
 
 }  // namespace overnight::executors

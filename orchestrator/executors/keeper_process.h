@@ -18,19 +18,25 @@ struct StartedKeeper {
   int channel = -1;  // our end of the socket; owned by the caller
 };
 
+// What `keeper --probe` says of this machine, to be handed to each keeper; empty if it cannot be run. Blocks.
+std::string probe_containment(const std::filesystem::path& keeper);
+
 // Starts `keeper ORDER` in a session of its own, its channel at descriptor 3, its output in `log`.
 budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::path& keeper,
                                                          const std::filesystem::path& order,
-                                                         const std::filesystem::path& log);
+                                                         const std::filesystem::path& log,
+                                                         const std::string& containment);
 
 // "pid starttime": names one process for ever, even when its pid is used again.
 std::string identity_of(pid_t pid);
-// A pidfd for the process that `identity` names, if it still lives.
+// A pidfd for the keeper that `identity` names, if it still lives and is one.
 std::optional<int> reopen(const std::string& identity, pid_t& pid);
 
-// Kills every descendant that this process adopted and whose environment names `folder`; returns how many there were.
-int kill_orphans(const std::filesystem::path& folder);
+// Removes what a task left in an attempt's folder, with the keeper's own means (overnight-worker --tidy). Blocks.
+void tidy_folder(const std::filesystem::path& keeper, const std::filesystem::path& folder);
 
-bool write_durably(const std::filesystem::path& path, const std::string& text, std::string& error);
+// A new file with that text; its descriptor, or -1 with `error`. `make_durable` flushes it to the disk and closes it.
+int write_new(const std::filesystem::path& path, const std::string& text, std::string& error);
+bool make_durable(int fd);
 
 }  // namespace overnight::executors

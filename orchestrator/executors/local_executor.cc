@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,11 @@
 #include <set>
 
 #include "budgets/invariant.h"
+#include "orchestrator/executors/gpu_locks.h"
+#include "orchestrator/executors/gpu_watch.h"
 #include "orchestrator/executors/keeper_process.h"
+#include "orchestrator/executors/leavings.h"
+#include "orchestrator/executors/orphans.h"
 #include "orchestrator/executors/receipt_event.h"
 #include "orchestrator/executors/task_order.h"
 #include "workers/protocol/message.h"
@@ -55,10 +60,7 @@ std::string read_bounded(const fs::path& path, std::size_t most) {
   return text;
 }
 
-void remove_working_files(const fs::path& folder) {
-  std::error_code ignored;
-  for (const char* part : {"work", "home", "tmp"}) fs::remove_all(folder / part, ignored);
-}
+constexpr auto keeper_must_end_within = std::chrono::seconds(15);  // after a kill: it waits 10 s for its tree
 
 }  // namespace
 
@@ -73,14 +75,18 @@ struct LocalExecutor::Keeper {
   asio::posix::stream_descriptor channel;
   asio::posix::stream_descriptor exited;  // its pidfd
   asio::steady_timer lease;
+  asio::steady_timer escalation;  // runs once it was told to kill
+  core::SlotId slot{};
   std::string incoming;
   std::array<char, 4096> chunk{};
   std::deque<std::string> outgoing;
   std::int64_t sequence = 0;
   bool started = false;
+  bool order_durable = false;  // no lease before it is: after a power cut we must know that it may have run
   bool of_earlier_life = false;
+  bool disturbed = false;  // somebody else used its GPU
 
-  explicit Keeper(asio::io_context& io) : channel(io), exited(io), lease(io) {}
+  explicit Keeper(asio::io_context& io) : channel(io), exited(io), lease(io), escalation(io) {}
 };
 
 struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
@@ -93,12 +99,25 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   std::map<core::SlotId, core::SlotFound> slots;
   std::map<core::AttemptId, core::RunId> expected_runs;
   std::set<core::AttemptId> settled;  // of this life: launching or telling them again does nothing
-  asio::thread_pool sweeper{1};       // deletes folders; a large one must not stop the loop
+  std::string containment;            // as the keeper probed it, once
+  GpuLocks gpu_locks;
+  std::map<core::SlotId, std::string> slot_reasons;  // why a slot is not usable now; empty: it is
+  asio::steady_timer gpu_look;
+  bool watches_gpus = false;
+  asio::thread_pool disk{2};     // flushes orders while their keepers start
+  asio::thread_pool sweeper{1};  // deletes folders and asks drivers; neither must stop the loop
 
   Impl(asio::io_context& io_, const ports::Clock& clock_, LocalSettings settings_, ports::Sink sink_,
        std::function<void(const LiveMetric&)> metrics_)
-      : io(io_), clock(clock_), settings(std::move(settings_)), sink(std::move(sink_)), metrics(std::move(metrics_)) {
+      : io(io_),
+        clock(clock_),
+        settings(std::move(settings_)),
+        sink(std::move(sink_)),
+        metrics(std::move(metrics_)),
+        gpu_locks(settings.gpu_lock_places),
+        gpu_look(io_) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_DUMPABLE, 0);  // our environment holds secrets; a task of our own user must not read it in /proc
   }
 
   void tell_gone(core::AttemptGone gone) {
@@ -124,6 +143,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void grant_lease(const std::shared_ptr<Keeper>& keeper) {
+    if (!keeper->channel.is_open()) return;  // it ended meanwhile
+    signal_to(*keeper, SIGCONT);             // where a task can signal its keeper, it could have stopped it
     send(keeper, workers::GrantLease{settings.lease_ms});
     if (settings.lease_ms <= 0) return;
     keeper->lease.expires_after(std::chrono::milliseconds(settings.lease_ms / 4));
@@ -157,7 +178,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   void heard(const std::shared_ptr<Keeper>& keeper, const workers::Message& message) {
     if (std::holds_alternative<workers::KeeperReady>(message.body) && !keeper->started) {
       keeper->started = true;
-      grant_lease(keeper);
+      if (keeper->order_durable) grant_lease(keeper);
       sink(core::AttemptStarted{keeper->attempt});
     } else if (const auto* phase = std::get_if<workers::PhaseStarted>(&message.body)) {
       sink(core::AttemptInPhase{keeper->attempt, phase->phase});
@@ -176,18 +197,105 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void ended(const std::shared_ptr<Keeper>& keeper) {
-    if (!keeper->of_earlier_life) waitpid(keeper->pid, nullptr, 0);
+    int status = 0;
+    if (!keeper->of_earlier_life) waitpid(keeper->pid, &status, 0);
     keeper->lease.cancel();
+    keeper->escalation.cancel();
     error_code ignored;
     keeper->channel.close(ignored);
     keeper->exited.close(ignored);
     keepers.erase(keeper->attempt);
-    const int orphans = kill_orphans(keeper->folder.path);
     core::AttemptGone gone = settle_folder(keeper->attempt, keeper->folder, keeper->objective, keeper->nonce);
-    if (orphans > 0)
-      gone.detail += " (" + std::to_string(orphans) + " processes outlived their keeper and were killed)";
+    if (status != 0) {
+      // A receipt that lies there all the same may be the task's own work.
+      gone = gone_without_receipt(keeper->attempt, core::Cause::infrastructure, how_it_ended(status));
+    }
+    gone.disturbed = gone.disturbed || keeper->disturbed;
+    if (status != 0 || keeper->of_earlier_life || gone.survivors > 0) end_orphans(keeper->folder.path, gone);
     sweep(keeper->folder.path);
     tell_gone(std::move(gone));
+  }
+
+  static std::string how_it_ended(int status) {
+    if (WIFSIGNALED(status)) return "its keeper was killed by signal " + std::to_string(WTERMSIG(status));
+    return "its keeper failed with exit status " + std::to_string(WEXITSTATUS(status));
+  }
+
+  // Only what is seen to be gone is told as gone.
+  void end_orphans(const fs::path& folder, core::AttemptGone& gone) {
+    const OrphanTally adopted = kill_orphans(living_keepers());
+    const OrphanTally strayed = kill_leftovers(folder);
+    gone.survivors = adopted.left + strayed.left;
+    const int killed = adopted.killed + strayed.killed;
+    if (killed > 0) gone.detail += " (" + std::to_string(killed) + " processes outlived their keeper and were killed)";
+  }
+
+  std::set<pid_t> living_keepers() const {
+    std::set<pid_t> pids;
+    for (const auto& [_, keeper] : keepers) pids.insert(keeper->pid);
+    return pids;
+  }
+
+  // By its pidfd: a pid could be somebody else's by now.
+  static void signal_to(Keeper& keeper, int number) {
+    if (keeper.exited.is_open()) syscall(SYS_pidfd_send_signal, keeper.exited.native_handle(), number, nullptr, 0);
+  }
+
+  // A keeper that was told to kill and is still there is itself in the way.
+  void escalate_later(const std::shared_ptr<Keeper>& keeper) {
+    keeper->escalation.expires_after(keeper_must_end_within);
+    keeper->escalation.async_wait([keeper](error_code error) {
+      if (error) return;
+      signal_to(*keeper, SIGCONT);
+      signal_to(*keeper, SIGKILL);
+    });
+  }
+
+  // ---- GPUs ----
+
+  // Slots whose GPUs we have locked; those that others hold are left out.
+  std::vector<core::SlotFound> lock_slots(const core::Study& study, std::vector<GpuFound> gpus) {
+    while (true) {
+      auto found = slots_of(usable_cpus(), gpus, study.task.cpus, study.task.gpus, study.executor.slots);
+      std::string refused;
+      for (const core::SlotFound& slot : found) {
+        for (const std::string& uuid : slot.gpus) {
+          if (refused.empty() && !gpu_locks.take(uuid)) refused = uuid;
+        }
+      }
+      if (refused.empty()) return found;
+      for (GpuFound& gpu : gpus) {
+        if (gpu.uuid == refused) gpu.used_by = "another run on this machine";
+      }
+    }
+  }
+
+  void watch_gpus() {
+    if (watches_gpus) return;
+    watches_gpus = true;
+    look_at_gpus_later();
+  }
+
+  void look_at_gpus_later() {
+    gpu_look.expires_after(settings.gpu_look_every);
+    gpu_look.async_wait([self = shared_from_this()](error_code error) {
+      if (error) return;
+      asio::post(self->sweeper, [self] {
+        GpusFound gpus = self->settings.gpus();
+        asio::post(self->io, [self, gpus = std::move(gpus)] { self->take_gpus(gpus); });
+      });
+    });
+  }
+
+  void take_gpus(const GpusFound& gpus) {
+    if (!watches_gpus) return;
+    for (SlotVerdict& verdict : judge_slots(slots, gpus, slot_reasons)) {
+      for (const auto& [_, keeper] : keepers) {
+        if (keeper->slot == verdict.checked.slot && verdict.disturbed) keeper->disturbed = true;
+      }
+      if (verdict.changed) sink(std::move(verdict.checked));
+    }
+    look_at_gpus_later();
   }
 
   core::AttemptGone settle_folder(core::AttemptId attempt, const AttemptFolder& folder, const std::string& objective,
@@ -208,7 +316,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void sweep(const fs::path& folder) {
-    asio::post(sweeper, [folder] { remove_working_files(folder); });
+    asio::post(sweeper, [folder, keeper = settings.keeper] { remove_leavings(keeper, folder); });
   }
 
   void watch(const std::shared_ptr<Keeper>& keeper, int channel, int pidfd) {
@@ -235,24 +343,36 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     auto keeper = std::make_shared<Keeper>(io);
     keeper->attempt = decided.attempt;
     keeper->run = decided.run;
+    keeper->slot = decided.slot;
     keeper->objective = study.objective.metric;
     keeper->nonce = fresh_nonce();
     keeper->folder = attempt_folder(settings.home, decided.run, decided.attempt);
 
-    Place place{settings.home_uuid, settings.epoch, keeper->nonce, keeper->folder, slot->second, {}, settings.lease_ms};
-    for (const core::Secret& secret : study.task.secrets)
-      place.secrets[secret.name] = settings.environment(secret.name);
+    const Place place{settings.home_uuid, settings.home, settings.epoch,   keeper->nonce,
+                      keeper->folder,     slot->second,  settings.lease_ms};
     std::error_code failed;
     fs::create_directories(keeper->folder.path, failed);
     std::string error = failed ? failed.message() : "";
-    if (failed || !write_durably(keeper->folder.order(), workers::to_json(order_for(decided, study, place)), error)) {
-      return refuse(decided.attempt, "the attempt's folder cannot be written: " + error);
-    }
-    auto started = start_keeper(settings.keeper, keeper->folder.order(), keeper->folder.keeper_log());
+    const std::string text = workers::to_json(order_for(decided, study, place));
+    const int order = failed ? -1 : write_new(keeper->folder.order(), text, error);
+    if (order < 0) return refuse(decided.attempt, "the attempt's folder cannot be written: " + error);
+    auto started = start_keeper(settings.keeper, keeper->folder.order(), keeper->folder.keeper_log(), containment);
+    flush_order(keeper, order);
     if (!started) return refuse(decided.attempt, started.error());
     keeper->pid = started->pid;
     std::ofstream(keeper->folder.keeper_pid()) << identity_of(started->pid) << "\n";
     watch(keeper, started->channel, started->pidfd);
+  }
+
+  void flush_order(const std::shared_ptr<Keeper>& keeper, int order) {
+    asio::post(disk, [self = shared_from_this(), keeper, order] {
+      const bool durable = make_durable(order);
+      asio::post(self->io, [self, keeper, durable] {
+        if (!durable) return signal_to(*keeper, SIGQUIT);
+        keeper->order_durable = true;
+        if (keeper->started) self->grant_lease(keeper);
+      });
+    });
   }
 
   // ---- earlier lives ----
@@ -279,8 +399,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
       watch(keeper, -1, *pidfd);  // its channel is closed: it is ending by itself
       return true;
     }
-    kill_orphans(folder.path);
     core::AttemptGone gone = settle_folder(attempt, folder, keeper->objective, keeper->nonce);
+    end_orphans(folder.path, gone);
     if (gone.cause == core::Cause::infrastructure)
       gone.cause = core::Cause::lease_lost;  // it died with the orchestrator
     sweep(folder.path);
@@ -294,24 +414,33 @@ LocalExecutor::LocalExecutor(boost::asio::io_context& io, const ports::Clock& cl
     : impl_(std::make_shared<Impl>(io, clock, std::move(settings), std::move(sink), std::move(metrics))) {}
 
 LocalExecutor::~LocalExecutor() {
+  impl_->watches_gpus = false;
+  impl_->gpu_look.cancel();
   for (auto& [_, keeper] : impl_->keepers) {
     error_code ignored;
     keeper->lease.cancel();
+    keeper->escalation.cancel();
     keeper->channel.close(ignored);  // the keeper takes this as our death
   }
   for (auto& [_, keeper] : impl_->keepers) {
     pollfd wait{keeper->exited.native_handle(), POLLIN, 0};
-    if (poll(&wait, 1, kill_wait_ms) == 0) kill(keeper->pid, SIGKILL);
+    if (poll(&wait, 1, kill_wait_ms) == 0) Impl::signal_to(*keeper, SIGKILL);
     if (!keeper->of_earlier_life) waitpid(keeper->pid, nullptr, 0);
-    kill_orphans(keeper->folder.path);
   }
+  if (!impl_->keepers.empty()) kill_orphans({});
+  impl_->gpu_locks.release_all();  // queued handlers may keep the rest of us for a while
+  impl_->disk.join();
   impl_->sweeper.join();
 }
 
 std::vector<core::SlotFound> LocalExecutor::capacity(const core::Study& study) {
-  const std::vector<GpuFound> gpus = impl_->settings.gpus ? impl_->settings.gpus() : std::vector<GpuFound>{};
-  auto found = slots_of(usable_cpus(), gpus, study.task.cpus, study.task.gpus, study.executor.slots);
+  std::vector<GpuFound> gpus;
+  if (study.task.gpus > 0 && impl_->settings.gpus) gpus = impl_->settings.gpus().found;
+  for (GpuFound& gpu : gpus) gpu.used_by = foreign_user(gpu, true);
+  auto found = impl_->lock_slots(study, std::move(gpus));
   for (const core::SlotFound& slot : found) impl_->slots[slot.slot] = slot;
+  if (impl_->containment.empty()) impl_->containment = probe_containment(impl_->settings.keeper);
+  if (study.task.gpus > 0 && !found.empty()) impl_->watch_gpus();
   return found;
 }
 
@@ -322,10 +451,14 @@ void LocalExecutor::stop(core::AttemptId attempt, core::StopLevel level, const s
   if (found == impl_->keepers.end()) return;
   if (found->second->of_earlier_life || !found->second->started) {
     // No channel, or no lease yet: nothing but the keeper itself can be alive, or it is ending already.
-    if (level == core::StopLevel::kill) kill(found->second->pid, SIGQUIT);
+    if (level == core::StopLevel::kill) {
+      impl_->signal_to(*found->second, SIGQUIT);
+      impl_->escalate_later(found->second);
+    }
     return;
   }
   impl_->send(found->second, workers::Stop{level, reason});
+  if (level == core::StopLevel::kill) impl_->escalate_later(found->second);
 }
 
 void LocalExecutor::drop_artifacts(core::AttemptId attempt, const core::RunId& run) {

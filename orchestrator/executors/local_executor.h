@@ -3,9 +3,14 @@
 //
 // Attempts die with the orchestrator: a keeper that sees the end of its channel, or whose lease runs out, kills its
 // tree. This process is the subreaper of all keepers, so even what a killed keeper would leave behind is found and
-// killed here.
+// killed here. A receipt counts only if its keeper ended well.
+//
+// GPUs are taken under a lock that holds for the whole machine, from `capacity` to the end of this object; a GPU that
+// somebody else computes on is left out, and one that somebody takes later makes its slot unusable and marks the
+// attempt that runs there as disturbed.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -13,6 +18,8 @@
 #include <string>
 
 #include "orchestrator/executors/attempt_folder.h"
+#include "orchestrator/executors/gpu_locks.h"
+#include "orchestrator/executors/gpus.h"
 #include "orchestrator/executors/slots.h"
 #include "orchestrator/ports/clock.h"
 #include "orchestrator/ports/executor.h"
@@ -27,9 +34,10 @@ struct LocalSettings {
   std::filesystem::path home;
   std::string home_uuid;
   std::int64_t epoch = 0;
-  std::filesystem::path keeper;                                // the program overnight-worker
-  std::function<std::vector<GpuFound>()> gpus;                 // empty function: none
-  std::function<std::string(const std::string&)> environment;  // value of a variable of the orchestrator, for secrets
+  std::filesystem::path keeper;     // the program overnight-worker
+  std::function<GpusFound()> gpus;  // empty function: none; asked from a thread of the executor's own
+  std::vector<std::filesystem::path> gpu_lock_places = shared_lock_places();
+  std::chrono::milliseconds gpu_look_every{5000};  // for foreign processes on our GPUs
   std::int64_t lease_ms = 30'000;  // renewed every quarter; a hung orchestrator's attempts die within it
 };
 

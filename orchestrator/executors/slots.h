@@ -13,7 +13,8 @@ namespace overnight::executors {
 struct GpuFound {
   std::string uuid;
   std::string name;
-  std::string used_by;  // a foreign process, in words; empty: free
+  std::string used_by;     // why it cannot be had, in words; empty: it can
+  std::vector<int> users;  // pids of processes that compute on it, ours among them
   bool operator==(const GpuFound&) const = default;
 };
 

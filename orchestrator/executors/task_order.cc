@@ -60,6 +60,20 @@ std::string substitute_one(const std::string& text, const Launch& launch, const 
   return out;
 }
 
+bool holds(const std::string& folder, const std::string& path) {
+  return path == folder || path.starts_with(folder + "/");
+}
+
+// Private data that a phase must not see: all of it, but for the split that evaluate is given.
+std::vector<std::string> hidden_from(workers::Phase phase, const core::Task& task) {
+  std::vector<std::string> hidden;
+  for (const std::string& data : {task.validation_data, task.holdout_data}) {
+    const bool given = phase == workers::Phase::evaluate && holds(data, task.validation_data);
+    if (!data.empty() && !given) hidden.push_back(data);
+  }
+  return hidden;
+}
+
 workers::PhaseOrder phase_order(workers::Phase phase, const core::PhaseSpec& spec, const Launch& launch,
                                 const Study& study, const Place& place) {
   workers::PhaseOrder order;
@@ -71,9 +85,9 @@ workers::PhaseOrder phase_order(workers::Phase phase, const core::PhaseSpec& spe
   order.grace_ms = spec.grace.count();
   order.metrics = spec.metrics;
   for (const core::Secret& secret : study.task.secrets) {
-    const auto value = place.secrets.find(secret.name);
-    if (secret.phase == workers::name_of(phase) && value != place.secrets.end()) order.env[secret.name] = value->second;
+    if (secret.phase == workers::name_of(phase)) order.secrets.push_back(secret.name);
   }
+  order.hidden = hidden_from(phase, study.task);
   if (phase == workers::Phase::evaluate) {
     order.env["OVERNIGHT_SPLIT"] = "validation";
     if (!study.task.validation_data.empty()) order.env["OVERNIGHT_EVAL_DATA"] = study.task.validation_data;
@@ -158,6 +172,7 @@ workers::Order order_for(const Launch& launch, const Study& study, const Place& 
   order.epoch = place.epoch;
   order.nonce = place.nonce;
   order.directory = place.folder.path.string();
+  order.enclosure = place.home_folder.string();
   order.workspace = study.task.workspace;
   order.experiment_json = experiment_json(launch, study);
   if (study.task.build)

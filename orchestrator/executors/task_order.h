@@ -16,11 +16,11 @@ namespace overnight::executors {
 // What only the executor knows of a launch.
 struct Place {
   std::string home;  // UUID
+  std::filesystem::path home_folder;
   std::int64_t epoch = 0;
   std::string nonce;
   AttemptFolder folder;
   core::SlotFound slot;
-  std::map<std::string, std::string> secrets;  // values of the study's secrets, by name
   std::int64_t lease_ms = 0;
 };
 
