@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
 #include <map>
 #include <random>
 #include <sstream>
@@ -89,6 +90,51 @@ TEST(KillNine, NothingIsLostOrCountedTwice) {
       EXPECT_EQ(line["used"], experiments);
     }
   }
+}
+
+// Keepers of this folder that live now.
+std::vector<pid_t> keepers_in(const Folder& folder) {
+  std::vector<pid_t> keepers;
+  for (const pid_t pid : alive_in(folder)) {
+    std::ifstream in("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+    std::string program;
+    std::getline(in, program, '\0');
+    if (program.ends_with("/overnight-worker")) keepers.push_back(pid);
+  }
+  return keepers;
+}
+
+TEST(KillNine, OfKeepersLosesNothingEither) {
+  const Folder folder;
+  const auto study =
+      write_study(folder, {.script = "sed -n 's/.*\"attempt\": \\([0-9]*\\).*/{\"attempt\": \\1}/p' \"$2\" >> " +
+                                     folder.path().string() + "/receipts\necho \"loss: $1\"\nexit 0\n",
+                           .experiments = 40,
+                           .more = "governor: {breakers: {consecutive_crashes: 0, crash_rate: 0}}\n",
+                           .task_more = "  retries: {infrastructure: 10, backoff: 1ms}\n"});
+  std::mt19937 random(20261125);
+  int killed = 0;
+  Program program({overnight(), "run", study, "--plain"}, folder.path());
+  while (!program.ended_within(std::chrono::milliseconds(random() % 20))) {
+    const auto keepers = keepers_in(folder);
+    if (keepers.empty() || killed >= kills()) continue;
+    ::kill(keepers[random() % keepers.size()], SIGKILL);
+    ++killed;
+  }
+  EXPECT_EQ(program.wait().exit_code, 0) << program.output();
+  EXPECT_GE(killed, 10);
+  EXPECT_TRUE(alive_in(folder).empty());
+  const auto own = own_receipts(folder);
+  const json list = run_json(folder, {"experiments"});
+  EXPECT_EQ(list.size(), 41u);
+  for (const json& one : list) {
+    EXPECT_EQ(one["status"], "scored") << one;
+    for (const json& trial : one["trials"]) {
+      const std::int64_t attempt = trial["last_attempt"];
+      EXPECT_EQ(own.contains(attempt) ? own.at(attempt) : 0, 1) << "what counts ran to its end, once";
+    }
+  }
+  EXPECT_EQ(run_json(folder, {"audit", "verify"})["verdict"], "intact");
 }
 
 }  // namespace
