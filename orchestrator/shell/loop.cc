@@ -28,13 +28,6 @@ struct Bench {
   ports::History history;
 };
 
-// What nothing waits for: no slot gets free by it, nobody asked for it. It rides along with the next commit, or has one
-// of its own a moment later; so an attempt's small news does not cost an fsync each.
-bool can_wait(const core::Event& event) {
-  return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
-         std::holds_alternative<core::ArtifactsDropped>(event);
-}
-
 core::OffersArrived offers_from(const RunId& run, const ports::AskRequest& request, ports::Answer answer) {
   core::OffersArrived offers;
   offers.run = run;
@@ -106,6 +99,20 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
     } else {
       queue_turn();
     }
+  }
+
+  // What nothing waits for: no slot gets free by it and none is free for it. It rides along with the next commit, or
+  // has one of its own a moment later; so small news does not cost an fsync each.
+  bool can_wait(const core::Event& event) const {
+    if (std::holds_alternative<core::OffersArrived>(event)) return every_slot_is_taken();
+    return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
+           std::holds_alternative<core::ArtifactsDropped>(event);
+  }
+
+  bool every_slot_is_taken() const {
+    std::size_t taken = 0;
+    for (const auto& [_, run] : state.runs) taken += run.attempts.size();
+    return taken >= state.slots.size();
   }
 
   void wait_for_more() {

@@ -62,8 +62,8 @@ class Loop {
   budgets::Result<void, std::string> start(const core::RunId& run, const core::Study& study, core::WallTime until);
   budgets::Result<void, std::string> resume(const core::RunId& run);
 
-  // From the loop's thread: queues an input. It is stamped when it is taken: at once, or, for news of an attempt that
-  // nothing waits for, with the next input but at most news_wait_ms later.
+  // From the loop's thread: queues an input. It is stamped when it is taken: at once, or, for news that nothing waits
+  // for, with the next input but at most news_wait_ms later.
   void post(core::Event event);
   // Takes everything that is queued now, in one transaction after the other, before it returns.
   void drain();

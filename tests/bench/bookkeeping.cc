@@ -1,6 +1,6 @@
 // What one experiment costs the orchestrator, the experiment itself left out: the real loop, the real store with its
-// fsyncs, the real random proposer, and an executor whose attempts end at once. Every event comes alone, so nothing is
-// batched: the worst case. Then the orchestrator is started again on what was left.
+// fsyncs, the real random proposer, and an executor whose attempts end at once. Every event comes alone, so no two
+// experiments share a commit: the worst case. Then the orchestrator is started again on what was left.
 //
 //   bookkeeping FOLDER EXPERIMENTS [SLOTS]         a new home in FOLDER
 //   bookkeeping --again FOLDER                     a second life of that home
