@@ -104,6 +104,7 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   // What nothing waits for: no slot gets free by it and none is free for it. It rides along with the next commit, or
   // has one of its own a moment later; so small news does not cost an fsync each.
   bool can_wait(const core::Event& event) const {
+    if (surroundings.wake) return false;  // a simulator's time does not pass while we wait
     if (std::holds_alternative<core::OffersArrived>(event)) return every_slot_is_taken();
     return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
            std::holds_alternative<core::ArtifactsDropped>(event);
