@@ -5,7 +5,9 @@
 // aliases, tags, keys that are no texts, a second document, and what is larger or deeper than a study can be.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +45,9 @@ struct Node::Entry {
   Node value;
 };
 
+// By section: "" for the study itself, "proposers[0].price", ...
+using KnownKeys = std::map<std::string, std::set<std::string>>;
+
 // All that is wrong with a study, up to a bound: a file of garbage needs no thousand sentences.
 class Errors {
  public:
@@ -53,7 +58,12 @@ class Errors {
   std::size_t count() const { return all_.size() + left_out_; }
   std::vector<StudyError> take();  // in the order of the lines, with a last one if some were left out
 
+  // The keys that the reader of a section knows: what configs/study.schema.json is checked against.
+  void knows(const std::string& section, const std::set<std::string>& keys) { known_[section] = keys; }
+  const KnownKeys& known() const { return known_; }
+
  private:
+  KnownKeys known_;
   std::vector<StudyError> all_;
   std::size_t left_out_ = 0;
 };
@@ -68,6 +78,9 @@ void override_one(Node& root, const std::string& assignment, Errors& errors);
 // Adds the site file's keys (executor, notify, governor) to the study's. A key in both is refused, because neither file
 // may silently win.
 void merge_site(Node& root, const Node& site, Errors& errors);
+
+// The keys of each section of this study, as the reader knows them; those that are not available yet left out.
+KnownKeys known_keys(const std::string& text);
 
 // A text as an error may show it: control bytes masked, cut short, in quotes.
 std::string shown(const std::string& text);

@@ -72,6 +72,15 @@ void read_objective(Section& study, core::Study& out) {
   objective->finish();
 }
 
+KnownKeys known_keys(const std::string& text) {
+  Errors errors;
+  const Node root = read_document(text, "study.yaml", errors);
+  core::Study ignored;
+  Section study(errors, root, "");
+  if (study.valid()) read_all(study, "/", {}, ignored);
+  return errors.known();
+}
+
 budgets::Result<Parsed, std::vector<StudyError>> parse_study(const std::string& text, const fs::path& file,
                                                              const std::vector<std::string>& overrides,
                                                              const Surroundings& around) {

@@ -230,7 +230,7 @@ bool Section::quantity(const std::string& key, Read (*parse)(const std::string&)
 }
 
 void Section::not_yet(const std::string& key, const std::string& what) {
-  known_.insert(key);
+  later_.insert(key);
   if (node_.find(key) != nullptr) error(key, what + " not available yet in this version; leave the key out");
 }
 
@@ -243,8 +243,9 @@ bool Section::require(const std::string& key) {
 
 void Section::finish() {
   if (!valid_) return;
+  errors_.knows(path_, known_);
   for (const Node::Entry& entry : node_.entries) {
-    if (!known_.contains(entry.key))
+    if (!known_.contains(entry.key) && !later_.contains(entry.key))
       errors_.add(entry.at, path_of(entry.key), "is not a key here; " + suggestion(entry.key, known_));
   }
 }

@@ -53,7 +53,7 @@ class Section {
   const Node& node_;
   std::string path_;
   bool valid_ = false;
-  std::set<std::string> known_;
+  std::set<std::string> known_, later_;
 };
 
 // A scalar as YAML means it: 3 is an integer, 3e-4 a number, true a truth value, "3" a text.

@@ -34,7 +34,7 @@ colour: red
 /tmp/study.yaml:10:20: proposers[0].kind: "tpee" is not known here; did you mean "tpe"?
 /tmp/study.yaml:11:23: budgets.run.wall: "8 hours" has a unit that is not known here; write a time like 500ms, 20s, 10m, 8h, 2d or 1h30m
 /tmp/study.yaml:13:1: owner: stands here twice (also in line 12); keep one
-/tmp/study.yaml:14:1: colour: is not a key here; known are baseline, budgets, constraints, evaluation, executor, governor, guards, notify, objective, objectives, owner, proposers, purpose, seed, space, study, task
+/tmp/study.yaml:14:1: colour: is not a key here; known are baseline, budgets, evaluation, executor, governor, notify, objective, owner, proposers, purpose, seed, space, study, task
 )");
 }
 
