@@ -10,6 +10,7 @@ using nlohmann::json;
 
 constexpr std::size_t reason_bytes_max = 500;
 constexpr std::size_t enqueued_max = 10'000;
+constexpr std::int64_t amount_max = std::int64_t{1} << 60;  // of any budget: sums stay within 64 bits
 
 struct Fields {
   std::optional<core::RunId> run;
@@ -41,7 +42,9 @@ std::vector<core::Proposal> proposals_of(const json& list) {
 template <typename Unit>
 void regrant(const json& body, const char* name, budgets::Quantity<Unit>& grant) {
   if (!body.contains(name)) return;
+  if (!body.at(name).is_number_integer()) throw std::invalid_argument(std::string(name) + ": is not a whole number");
   const auto count = body.at(name).get<std::int64_t>();
+  if (count > amount_max) throw std::invalid_argument(std::string(name) + ": is larger than anything that makes sense");
   if (count < 0) throw std::invalid_argument(std::string(name) + ": a budget is not negative");
   grant = budgets::Quantity<Unit>::of(count);
 }
@@ -50,6 +53,12 @@ core::BudgetChanged budget_of(const json& body, const core::RunId& run, const st
                               const std::string& reason) {
   core::BudgetChanged changed{run, budgets::Cost::unlimited(), core::Millis::unlimited(), by, reason};
   const json& grant = body.at("grant");
+  if (!grant.is_object() || grant.empty()) throw std::invalid_argument("\"grant\" names at least one budget");
+  static const std::set<std::string> known{"slot_time", "gpu_time",   "experiments", "actions",
+                                           "llm_cost",  "llm_tokens", "disk",        "wall"};
+  for (const auto& [name, _] : grant.items()) {
+    if (!known.contains(name)) throw std::invalid_argument("there is no budget \"" + name + "\"");
+  }
   regrant(grant, "slot_time", changed.grant.slot_time);
   regrant(grant, "gpu_time", changed.grant.gpu_time);
   regrant(grant, "experiments", changed.grant.experiments);
@@ -89,7 +98,24 @@ core::Event made(const std::string& path, const json& body, const std::string& b
   throw std::out_of_range("there is no command \"" + path + "\"");
 }
 
+template <typename Unit>
+void keep(budgets::Quantity<Unit>& changed, budgets::Quantity<Unit> grant) {
+  if (changed.is_unlimited()) changed = grant;
+}
+
 }  // namespace
+
+void keep_other_grants(core::BudgetChanged& changed, const core::Run& run) {
+  const budgets::Cost& grant = run.ledger.grant();
+  keep(changed.grant.slot_time, grant.slot_time);
+  keep(changed.grant.gpu_time, grant.gpu_time);
+  keep(changed.grant.experiments, grant.experiments);
+  keep(changed.grant.actions, grant.actions);
+  keep(changed.grant.money, grant.money);
+  keep(changed.grant.tokens, grant.tokens);
+  keep(changed.grant.disk, grant.disk);
+  keep(changed.wall, run.wall_grant);
+}
 
 budgets::Result<core::Event, CommandRefusal> event_of(const std::string& path, const std::string& body,
                                                       const std::string& by) {

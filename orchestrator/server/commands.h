@@ -6,6 +6,7 @@
 
 #include "budgets/result.h"
 #include "orchestrator/core/events.h"
+#include "orchestrator/core/state.h"
 
 namespace overnight::server {
 
@@ -13,6 +14,9 @@ struct CommandRefusal {
   int status = 400;
   std::string explain;
 };
+
+// A budget names what it changes; this puts the run's own grants where it says nothing.
+void keep_other_grants(core::BudgetChanged& changed, const core::Run& run);
 
 // `path` is the part after "/v1/": halt, hold, release, drain, stop, enqueue, budget. `by` comes from the socket's
 // peer, never from the request.

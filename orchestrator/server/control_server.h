@@ -2,8 +2,11 @@
 // resource on the loop's thread.
 //
 // It knows the form of requests, not their meaning: `answer` maps a request to a reply. GET never changes anything.
+// Hostile peers are expected: every request is bounded in size and time, and the number of connections is bounded, so
+// that a halt still gets through while others dawdle.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,9 +21,10 @@ class io_context;
 namespace overnight::server {
 
 struct ControlRequest {
-  std::string method;  // "GET" or "POST"
-  std::string path;    // "/v1/halt"
-  std::string body;    // at most request_bytes_max
+  std::string method;      // "GET" or "POST"
+  std::string path;        // "/v1/halt"
+  std::string body;        // at most request_bytes_max
+  std::int64_t user = -1;  // of the process at the other end, as the kernel says; -1: unknown
 };
 
 struct ControlReply {
@@ -29,8 +33,8 @@ struct ControlReply {
 };
 
 inline constexpr std::size_t request_bytes_max = 4 * 1024 * 1024;  // an enqueue of ten thousand proposals fits
-inline constexpr int connections_max = 64;      // more are closed at once; people and scripts, not crowds
-inline constexpr int request_seconds_max = 10;  // a slow peer is cut off
+inline constexpr int connections_max = 64;                         // for one more, the oldest is cut off
+inline constexpr int request_seconds_max = 10;                     // a slow peer is cut off
 
 class ControlServer {
  public:
