@@ -23,10 +23,13 @@ int main(int argc, char** argv) {
   app.add_option("--home", common.home_option, "the orchestrator's state; else $OVERNIGHT_HOME, else .overnight here");
   app.fallthrough();
 
+  cli::add_init(app, common);
   cli::add_validate(app, common);
   cli::add_run(app, common);
   cli::add_status(app, common);
+  cli::add_budget(app, common);
   cli::add_experiments(app, common);
+  cli::add_logs(app, common);
   cli::add_stops(app, common);
   cli::add_report(app, common);
   cli::add_audit(app, common);
@@ -35,6 +38,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
+    if (code != 0) cli::suggest_verb(app, argc, argv);
     return code == 0 ? cli::exit_done : cli::exit_bad_input;
   }
   return common.chosen ? common.chosen() : static_cast<int>(cli::exit_bad_input);

@@ -3,12 +3,14 @@
 #include <curl/curl.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
+
+#include "orchestrator/server/socket_path.h"
 
 namespace overnight::cli {
 namespace {
 
 constexpr std::size_t reply_bytes_max = 64 * 1024 * 1024;
-constexpr long webhook_timeout_ms = 10'000;
 
 std::size_t append(char* data, std::size_t size, std::size_t count, void* to) {
   auto& text = *static_cast<std::string*>(to);
@@ -20,7 +22,7 @@ std::size_t append(char* data, std::size_t size, std::size_t count, void* to) {
 struct Call {
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(), curl_easy_cleanup};
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers{
-      curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all};
+      curl_slist_append(curl_slist_append(nullptr, "Content-Type: application/json"), "Expect:"), curl_slist_free_all};
   std::string reply;
 
   CURLcode perform(const std::string& url, const std::string& method, const std::string& body, long timeout_ms) {
@@ -47,28 +49,25 @@ std::filesystem::path api_socket(const std::filesystem::path& home) { return hom
 budgets::Result<ApiReply, ApiSilence> call_api(const std::filesystem::path& home, const std::string& method,
                                                const std::string& path, const std::string& body, int timeout_ms) {
   Call call;
-  const std::string socket = api_socket(home).string();
-  curl_easy_setopt(call.handle.get(), CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
+  const std::string socket = api_socket(std::filesystem::absolute(home)).string();
+  const server::SocketPath name(socket);
+  curl_easy_setopt(call.handle.get(), CURLOPT_UNIX_SOCKET_PATH, name.name().c_str());
   const CURLcode code = call.perform("http://localhost" + path, method, body, timeout_ms);
   if (code == CURLE_COULDNT_CONNECT)
-    return budgets::unexpected(ApiSilence{true, "no orchestrator listens at " + socket});
+    return budgets::unexpected(ApiSilence{true, false, "no orchestrator listens at " + socket});
   if (code != CURLE_OK)
     return budgets::unexpected(
-        ApiSilence{false, "the orchestrator at " + socket + " does not answer: " + curl_easy_strerror(code)});
+        ApiSilence{false, code == CURLE_OPERATION_TIMEDOUT,
+                   "the orchestrator at " + socket + " does not answer: " + curl_easy_strerror(code)});
   long status = 0;
   curl_easy_getinfo(call.handle.get(), CURLINFO_RESPONSE_CODE, &status);
   return ApiReply{static_cast<int>(status), std::move(call.reply)};
 }
 
-std::string post_webhook(const std::string& url, const std::string& body) {
-  Call call;
-  curl_easy_setopt(call.handle.get(), CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(call.handle.get(), CURLOPT_FOLLOWLOCATION, 0L);
-  const CURLcode code = call.perform(url, "POST", body, webhook_timeout_ms);
-  if (code != CURLE_OK) return std::string("the webhook was not reached: ") + curl_easy_strerror(code);
-  long status = 0;
-  curl_easy_getinfo(call.handle.get(), CURLINFO_RESPONSE_CODE, &status);
-  return status >= 200 && status < 300 ? "" : "the webhook answered with status " + std::to_string(status);
+std::string refusal_of(const ApiReply& reply) {
+  const auto parsed = nlohmann::json::parse(reply.body, nullptr, false);
+  if (parsed.is_object() && parsed.contains("error") && parsed["error"].is_string()) return parsed["error"];
+  return "status " + std::to_string(reply.status);
 }
 
 }  // namespace overnight::cli

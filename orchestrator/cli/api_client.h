@@ -14,9 +14,10 @@ struct ApiReply {
   std::string body;
 };
 
-// None: nobody listens (no orchestrator runs, or it is hung: `explain` says which).
+// No answer, and why. Neither flag: the connection was cut, as by an orchestrator that is just ending.
 struct ApiSilence {
   bool refused = false;  // no socket, or nobody behind it
+  bool hung = false;     // it took the request and did not answer in time
   std::string explain;
 };
 
@@ -25,7 +26,7 @@ budgets::Result<ApiReply, ApiSilence> call_api(const std::filesystem::path& home
 
 std::filesystem::path api_socket(const std::filesystem::path& home);
 
-// POSTs JSON to a web address (the webhook at the end of a run). Empty: it was taken.
-std::string post_webhook(const std::string& url, const std::string& body);
+// What a refusal says, in words.
+std::string refusal_of(const ApiReply& reply);
 
 }  // namespace overnight::cli

@@ -1,6 +1,7 @@
 #include "orchestrator/cli/chosen_run.h"
 
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/terminal.h"
 
 namespace overnight::cli {
 namespace {
@@ -39,9 +40,12 @@ budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader
     }
   }
   if (found != nullptr) return *found;
+  std::vector<std::string> names;
+  for (const store::RunFacts& facts : runs->items) names.push_back(facts.run.id.text);
+  const std::string near = nearest(text, names);
   return budgets::unexpected(NotChosen{
-      exit_not_found,
-      "no run \"" + text + "\" in " + std::filesystem::absolute(home).string() + "; overnight runs lists them"});
+      exit_not_found, "no run \"" + clean(text, 100) + "\" in " + std::filesystem::absolute(home).string() +
+                          (near.empty() ? "; overnight runs lists them" : "; did you mean \"" + near + "\"?")});
 }
 
 }  // namespace overnight::cli

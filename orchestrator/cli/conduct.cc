@@ -1,33 +1,32 @@
 #include "orchestrator/cli/conduct.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
-#include <ctime>
-#include <deque>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/exit_codes.h"
-#include "orchestrator/cli/live_view.h"
+#include "orchestrator/cli/halts_on_disk.h"
+#include "orchestrator/cli/people.h"
 #include "orchestrator/cli/proposer_factory.h"
 #include "orchestrator/cli/published_report.h"
 #include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/registry.h"
+#include "orchestrator/cli/show.h"
 #include "orchestrator/cli/terminal.h"
+#include "orchestrator/cli/webhook.h"
 #include "orchestrator/executors/gpus.h"
 #include "orchestrator/executors/local_executor.h"
 #include "orchestrator/server/commands.h"
 #include "orchestrator/server/control_server.h"
 #include "orchestrator/server/views.h"
-#include "orchestrator/shell/latch_file.h"
 #include "orchestrator/shell/loop.h"
 #include "orchestrator/store/home_store.h"
 #include "orchestrator/store/reader.h"
@@ -42,12 +41,7 @@ using nlohmann::json;
 
 constexpr auto halt_poll = std::chrono::milliseconds(250);  // HALT files are looked for this often
 constexpr auto view_every = std::chrono::milliseconds(500);
-constexpr std::size_t events_kept = 64;
-
-std::string user_name() {
-  const char* name = std::getenv("USER");
-  return "user:" + (name != nullptr && *name != '\0' ? std::string(name) : std::to_string(getuid()));
-}
+constexpr auto halt_wait = std::chrono::seconds(15);  // for what an earlier life left alive to be seen gone
 
 std::string boot_id() {
   std::ifstream in("/proc/sys/kernel/random/boot_id");
@@ -60,18 +54,17 @@ std::string boot_id() {
 class Conductor {
  public:
   explicit Conductor(const Conduct& what)
-      : what_(what), signals_(io_, SIGINT, SIGTERM, SIGHUP), poll_(io_), view_timer_(io_) {
-    signals_.add(SIGUSR1);
+      : what_(what), signals_(io_, SIGINT, SIGTERM, SIGHUP), show_(what.plain), poll_(io_), view_timer_(io_) {
+    for (const int number : {SIGUSR1, SIGWINCH}) signals_.add(number);
   }
 
   int run() {
     if (const int refused = open(); refused != exit_done) return refused;
     wait_for_signal();
     look_for_halt();
-    if (isatty(STDOUT_FILENO) && !what_.plain) screen_.emplace(STDOUT_FILENO);
     draw_view();
     io_.run();
-    if (screen_) screen_->leave();
+    show_.finish([this] { return view(); });
     return finish();
   }
 
@@ -90,14 +83,12 @@ class Conductor {
     auto reader = store::HomeReader::open(what_.home.string());
     if (!reader) return refuse(exit_failed, reader.error().explain);
     reader_ = std::move(*reader);
-    latch_.emplace(what_.home / "latch");
-    if (auto made = latch_->prepare(); !made) return refuse(exit_bad_input, made.error());
     auto loaded = store_->load();
     if (!loaded) return refuse(exit_failed, loaded.error().explain);
-    if (const auto closed = latch_->read(); closed && closed->run.empty()) {
-      return refuse(exit_halted, "this home is halted (by " + closed->by + ": " + closed->reason +
-                                     "). overnight release --reason WHY lifts it");
-    }
+    // Only a home that has never run anything may lack its latch: elsewhere a latch that is missing counts as closed.
+    const bool untouched = core::number(loaded->last) == 0;
+    if (auto made = untouched ? latch_of(what_.home).prepare() : budgets::Result<void, std::string>{}; !made)
+      return refuse(exit_bad_input, made.error());
     if (!what_.study && !loaded->state.runs.contains(what_.run)) {
       return refuse(exit_not_found, "there is no unfinished run " + what_.run.text + " in " + what_.home.string());
     }
@@ -141,7 +132,9 @@ class Conductor {
   int begin(ports::Loaded loaded) {
     const core::Study study = what_.study ? *what_.study : loaded.state.runs.at(what_.run).study;
     auto slots = executor_->capacity(study);
-    if (slots.empty())
+    const auto halts = halts_on_disk(what_.home, loaded.state);
+    const bool halted = loaded.state.latch || !halts.empty();
+    if (slots.empty() && !halted)
       return refuse(exit_bad_input, "no slot: the study wants " + std::to_string(study.task.gpus) +
                                         " GPUs per attempt, and none is free here (overnight doctor)");
     auto server =
@@ -151,6 +144,12 @@ class Conductor {
     server_ = std::move(*server);
     registration_.emplace(store_->uuid(), what_.home);
     loop_->open(std::move(loaded), std::move(slots), boot_id(), next_epoch_);
+    if (halted) {
+      if (const int stays = obey_earlier_halts(halts); stays != exit_done) return stays;
+    }
+    if (what_.study) {
+      if (const std::string why = prepare_run_latch(); !why.empty()) return refuse(exit_bad_input, why);
+    }
     begun_ = true;
     auto begun = what_.study ? loop_->start(what_.run, study, what_.until) : loop_->resume(what_.run);
     if (!begun) return refuse(what_.study ? exit_bad_input : exit_halted, begun.error());
@@ -158,6 +157,33 @@ class Conductor {
     if (!loop_->state().runs.contains(what_.run) && !ended_)
       return refuse(exit_failed, "the run was not started; see overnight status");
     return exit_done;
+  }
+
+  std::string prepare_run_latch() const {
+    const fs::path folder = what_.home / "runs" / what_.run.text;
+    if (const auto made = store::make_folder(folder.string()); !made) return made.error().explain;
+    const auto latch = latch_of(what_.home, what_.run).prepare();
+    return latch ? "" : latch.error();
+  }
+
+  // Puts halts that came while nobody listened into the journal. exit_done: our run may go on all the same.
+  int obey_earlier_halts(const std::vector<core::HaltRequested>& halts) {
+    for (const core::HaltRequested& halt : halts) loop_->post(halt);
+    loop_->drain();
+    const auto until = std::chrono::steady_clock::now() + halt_wait;
+    const auto anything_lives = [this] {
+      const auto& runs = loop_->state().runs;
+      return std::any_of(runs.begin(), runs.end(), [](const auto& run) { return !run.second.attempts.empty(); });
+    };
+    while (anything_lives() && std::chrono::steady_clock::now() < until) io_.run_one_for(halt_poll);
+    if (const auto& latch = loop_->state().latch)
+      return refuse(exit_halted, "this home is halted (by " + latch->by + ": " + latch->reason +
+                                     "). overnight release --reason WHY lifts it");
+    const auto run = loop_->state().runs.find(what_.run);
+    if (run == loop_->state().runs.end() || !run->second.latch) return exit_done;
+    return refuse(exit_halted, "run " + what_.run.text + " is latched (by " + run->second.latch->by + ": " +
+                                   run->second.latch->reason + "); overnight release " + what_.run.text +
+                                   " --reason WHY lifts that");
   }
 
   // ---- while it runs ----
@@ -170,12 +196,8 @@ class Conductor {
 
   void committed(const core::State& state, const std::vector<core::Note>& notes) {
     for (const core::Note& note : notes) {
-      const std::string line =
-          clock_words(note.wall.ms()) + "  " + fmt::format("{:<9}", note.kind) + " " + clean(note.text, 2000);
-      events_.push_back(line);
-      if (events_.size() > events_kept) events_.pop_front();
-      if (!screen_ && !terminal_gone_) std::cout << line << std::endl;
-      if (note.kind == "end" && note.run == what_.run) ended_ = note.text;
+      show_.tell(note.wall.ms(), note.kind, note.text);
+      if (note.kind == "end" && note.run == what_.run) ended_ = true;
     }
     for (auto it = metrics_.begin(); it != metrics_.end();)
       it = runs_attempt(state, it->first) ? std::next(it) : metrics_.erase(it);
@@ -188,75 +210,117 @@ class Conductor {
                        [&](const auto& entry) { return entry.second.attempts.contains(attempt); });
   }
 
+  // Only queued: this may be called while the loop performs actions, and a launch of that batch must come before its
+  // kill.
   void halt(core::HaltRequested request) {
     // The latch first; if the disk refuses even that, kill all the same.
-    if (!latch_->close({request.run ? request.run->text : "", request.by, request.path, request.reason})) {
-      std::cerr << "overnight: the latch could not be written; killing all the same\n";
-    }
+    const auto latch = request.run ? latch_of(what_.home, *request.run) : latch_of(what_.home);
+    if (!latch.close({request.by, request.path, request.reason}))
+      say("fault", "the latch could not be written; killing all the same");
     loop_->post(std::move(request));
-    loop_->drain();
   }
 
+  // The run that a command names; null if it names one that this home does not work on.
+  const core::Run* named_run(const core::RunId& id) const {
+    const auto found = loop_->state().runs.find(id);
+    return found == loop_->state().runs.end() ? nullptr : &found->second;
+  }
+
+  static std::optional<core::RunId> run_of(const core::Event& event) {
+    return std::visit(
+        [](const auto& one) -> std::optional<core::RunId> {
+          if constexpr (requires { one.run; }) return one.run;
+          return std::nullopt;
+        },
+        event);
+  }
+
+  static server::ControlReply refusal(int status, const std::string& why) {
+    return {status, json{{"error", why}}.dump(-1, ' ', false, json::error_handler_t::replace)};
+  }
+
+  server::ControlReply viewed() { return {200, view().dump(-1, ' ', false, json::error_handler_t::replace)}; }
+
   server::ControlReply answer(const server::ControlRequest& request) {
-    if (!request.path.starts_with("/v1/")) return {404, R"({"error":"the API begins with /v1/"})"};
+    if (!request.path.starts_with("/v1/")) return refusal(404, "the API begins with /v1/");
     const std::string path = request.path.substr(4);
-    if (request.method == "GET") {
-      if (path != "view") return {404, R"({"error":"there is GET /v1/view"})"};
-      return {200, view().dump(-1, ' ', false, json::error_handler_t::replace)};
-    }
-    if (request.method != "POST") return {405, R"({"error":"GET or POST"})"};
-    auto event = server::event_of(path, request.body, user_name());
-    if (!event) return {event.error().status, json{{"error", event.error().explain}}.dump()};
-    if (auto* wanted = std::get_if<core::HaltRequested>(&*event)) {
+    if (request.method == "GET") return path == "view" ? viewed() : refusal(404, "there is GET /v1/view");
+    if (request.method != "POST") return refusal(405, "GET or POST");
+    const auto user = static_cast<uid_t>(request.user);
+    auto event = server::event_of(path, request.body, request.user < 0 ? "user:unknown" : user_words(user));
+    if (!event) return refusal(event.error().status, event.error().explain);
+    const auto named = run_of(*event);
+    const core::Run* run = named ? named_run(*named) : nullptr;
+    if (named && run == nullptr) return refusal(404, unknown_run(*named));
+    obey(std::move(*event), run);
+    return viewed();
+  }
+
+  std::string unknown_run(const core::RunId& id) const {
+    std::string known;
+    for (const auto& [name, _] : loop_->state().runs) known += (known.empty() ? "" : ", ") + name.text;
+    return "no unfinished run \"" + id.text + "\" in this home" + (known.empty() ? "" : "; there is " + known);
+  }
+
+  // Returns when it is decided and committed.
+  void obey(core::Event event, const core::Run* run) {
+    const bool is_release = std::holds_alternative<core::ReleaseRequested>(event);
+    const std::optional<core::RunId> named = run_of(event);
+    if (auto* budget = std::get_if<core::BudgetChanged>(&event)) server::keep_other_grants(*budget, *run);
+    if (auto* wanted = std::get_if<core::HaltRequested>(&event)) {
       halt(std::move(*wanted));
     } else {
-      const bool release = std::holds_alternative<core::ReleaseRequested>(*event);
-      loop_->post(std::move(*event));
-      loop_->drain();
-      if (release) (void)latch_->open_again();
+      loop_->post(std::move(event));
     }
-    return {200, view().dump(-1, ' ', false, json::error_handler_t::replace)};
+    loop_->drain();
+    if (!is_release) return;
+    if (const auto lifted = lift_on_disk(what_.home, named); !lifted) say("fault", lifted.error());
+    file_seen_ = false;
   }
 
   json view() {
     json made = server::view_of(loop_->state(), {clock_.now(), clock_.wall()}, metrics_);
-    made["events"] = events_;
+    made["events"] = show_.events();
     return made;
   }
 
   void wait_for_signal() {
     signals_.async_wait([this](error_code error, int number) {
       if (error) return;
-      if (number == SIGHUP) {
-        // The terminal is gone, the run is not.
-        terminal_gone_ = true;
-        screen_.reset();
-      } else if (number == SIGUSR1) {
-        halt({what_.run, "signal", "signal", "SIGUSR1"});
-      } else if (interrupts_++ == 0) {
-        say("draining: what runs may end. Once more to kill it now.");
-        loop_->post(core::DrainRequested{what_.run, user_name()});
-      } else {
-        loop_->post(core::StopRequested{what_.run, user_name()});
-      }
+      obey_signal(number);
       wait_for_signal();
     });
   }
 
-  void say(const std::string& text) {
-    events_.push_back(clock_words(clock_.wall().ms()) + "  " + text);
-    if (!screen_ && !terminal_gone_) std::cout << events_.back() << std::endl;
+  // SIGINT: drain, the second time kill. SIGTERM (a service manager, a shutdown): no time to drain and no decision
+  // about the run, which stays unfinished. SIGHUP: the terminal is gone, the run is not. SIGUSR1: halt.
+  void obey_signal(int number) {
+    if (number == SIGHUP) return show_.lose_terminal();
+    if (number == SIGWINCH) return show_.draw([this] { return view(); });
+    if (number == SIGUSR1) return halt({what_.run, "signal", "signal", "SIGUSR1"});
+    if (number == SIGTERM) {
+      say("stop", "SIGTERM: what runs is killed, the run stays unfinished; overnight resume goes on with it");
+      interrupted_ = true;
+      io_.stop();
+    } else if (interrupts_++ == 0) {
+      say("stop", "draining: what runs may end. Once more to kill it now.");
+      loop_->post(core::DrainRequested{what_.run, user_words(getuid())});
+    } else {
+      loop_->post(core::StopRequested{what_.run, user_words(getuid())});
+    }
   }
+
+  void say(const std::string& kind, const std::string& text) { show_.tell(clock_.wall().ms(), kind, text); }
 
   void obey_halt_files() {
     std::error_code ignored;
     if (file_seen_) return;
-    if (fs::exists(what_.home / "HALT", ignored)) {
+    for (const bool whole_home : {true, false}) {
+      const fs::path file = whole_home ? halt_file(what_.home) : halt_file(what_.home, what_.run);
+      if (!fs::exists(fs::symlink_status(file, ignored))) continue;
       file_seen_ = true;
-      halt({std::nullopt, "file", "file", "HALT file in " + what_.home.string()});
-    } else if (fs::exists(what_.home / "runs" / what_.run.text / "HALT", ignored)) {
-      file_seen_ = true;
-      halt({what_.run, "file", "file", "HALT file in the folder of the run"});
+      const auto run = whole_home ? std::nullopt : std::optional(what_.run);
+      return halt({run, "file", "file", "HALT file " + file.string()});
     }
   }
 
@@ -269,7 +333,7 @@ class Conductor {
   }
 
   void draw_view() {
-    if (screen_) screen_->show(draw(view(), {events_.begin(), events_.end()}, screen_->size(), true));
+    show_.draw([this] { return view(); });
     view_timer_.expires_after(view_every);
     view_timer_.async_wait([this](error_code error) {
       if (!error) draw_view();
@@ -279,16 +343,22 @@ class Conductor {
   // ---- the end ----
 
   int finish() {
-    const auto facts = reader_->run(what_.run);
     loop_.reset();
-    executor_.reset();
+    executor_.reset();  // kills what still runs
+    const auto facts = reader_->run(what_.run);
+    const std::string home_uuid = store_->uuid();
+    server_.reset();
+    registration_.reset();
+    store_.reset();  // the home is free, whatever a webhook takes
     if (!facts || !*facts) return exit_failed;
     const core::Run& run = (*facts)->run;
-    if (!terminal_gone_) print_end(run);
-    if (!run.study.webhook.empty()) {
-      const std::string failed = post_webhook(run.study.webhook, server::view_of(run, 0, std::nullopt).dump());
-      if (!failed.empty()) std::cerr << "overnight: " << failed << "\n";
-    }
+    // A terminal that was stopped would hold up what has to be told.
+    const bool late = show_.stuck();
+    if (!late && !show_.lost()) print_end(run);
+    const bool unfinished = interrupted_ && !run.end;
+    if (!unfinished && !run.study.webhook.empty()) tell_webhook(run, home_uuid);
+    if (late && !show_.lost()) print_end(run);
+    if (unfinished) return exit_halted;
     const core::EndKind kind = run.end ? run.end->kind : core::EndKind::failed;
     switch (kind) {
       case core::EndKind::done:
@@ -304,35 +374,52 @@ class Conductor {
     return exit_failed;
   }
 
+  fs::path report() const { return fs::absolute(what_.home / "runs" / what_.run.text / "report.html"); }
+
+  void tell_webhook(const core::Run& run, const std::string& home_uuid) {
+    signals_.clear();  // whoever does not want to wait for an address that does not answer may interrupt that
+    const std::string kind(run.end ? core::name_of(run.end->kind) : "failed");
+    const std::string reason = run.end ? run.end->reason : "";
+    const json body{{"event", "run ended"},
+                    {"text", "overnight: " + run.id.text + " " + kind + (reason.empty() ? "" : ": " + reason)},
+                    {"run", run.id.text},
+                    {"kind", kind},
+                    {"reason", reason},
+                    {"home", home_uuid},
+                    {"report", report().string()},
+                    {"view", server::view_of(run, 0, std::nullopt)}};
+    const std::string failed =
+        post_webhook(run.study.webhook, body.dump(-1, ' ', false, json::error_handler_t::replace));
+    if (!failed.empty() && !show_.lost()) std::cerr << "overnight: " << failed << "; the run itself is not affected\n";
+  }
+
   void print_end(const core::Run& run) {
     std::cout << "\n" << ranked_table(*reader_, what_.run);
     if (run.end) std::cout << core::name_of(run.end->kind) << ": " << clean(run.end->reason, 4000) << "\n";
     if (run.latch)
       std::cout << "latched: overnight release " << run.id.text << " --reason WHY, then overnight resume "
                 << run.id.text << "\n";
-    std::cout << "report: " << fs::absolute(what_.home / "runs" / what_.run.text / "report.html").string() << std::endl;
+    std::cout << "report: " << report().string() << std::endl;
   }
 
   const Conduct& what_;
   asio::io_context io_;
   RealClock clock_;
   asio::signal_set signals_;
+  Show show_;
   asio::steady_timer poll_, view_timer_;
   std::unique_ptr<store::HomeStore> store_;
   std::unique_ptr<store::HomeReader> reader_;
-  std::optional<shell::LatchFile> latch_;
   std::optional<Registration> registration_;
   std::unique_ptr<executors::LocalExecutor> executor_;
   std::unique_ptr<shell::Loop> loop_;
   std::unique_ptr<server::ControlServer> server_;
   core::Epoch next_epoch_{};
   server::LiveMetrics metrics_;
-  std::deque<std::string> events_;
-  std::optional<Screen> screen_;
-  std::optional<std::string> ended_;
+  bool ended_ = false;
   bool begun_ = false;  // before, a home without our run is no end
   int interrupts_ = 0;
-  bool terminal_gone_ = false;
+  bool interrupted_ = false;  // by SIGTERM
   bool file_seen_ = false;
 };
 
@@ -341,40 +428,6 @@ class Conductor {
 int conduct(const Conduct& what) {
   std::signal(SIGPIPE, SIG_IGN);
   return Conductor(what).run();
-}
-
-core::RunId fresh_run_id(const std::string& study_name, core::WallTime now) {
-  std::string name;
-  for (const char c : study_name.substr(0, 40)) name.push_back(std::isalnum(static_cast<unsigned char>(c)) ? c : '-');
-  const std::time_t seconds = now.ms() / 1000;
-  std::tm parts{};
-  localtime_r(&seconds, &parts);
-  char day[16];
-  std::strftime(day, sizeof day, "%Y-%m-%d", &parts);
-  std::random_device random;
-  return {fmt::format("{}-{}-{:06x}", day, name, random() & 0xffffff)};
-}
-
-std::optional<core::WallTime> next_time_of_day(const std::string& text, core::WallTime now) {
-  int hour = -1, minute = -1;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%2d:%2d%c", &hour, &minute, &rest) != 2 || hour < 0 || hour > 23 || minute < 0 ||
-      minute > 59)
-    return std::nullopt;
-  const std::time_t seconds = now.ms() / 1000;
-  std::tm parts{};
-  localtime_r(&seconds, &parts);
-  parts.tm_hour = hour;
-  parts.tm_min = minute;
-  parts.tm_sec = 0;
-  parts.tm_isdst = -1;
-  std::time_t when = std::mktime(&parts);
-  if (when <= seconds) {
-    ++parts.tm_mday;
-    parts.tm_isdst = -1;
-    when = std::mktime(&parts);
-  }
-  return core::WallTime::at(std::int64_t{when} * 1000);
 }
 
 }  // namespace overnight::cli

@@ -23,10 +23,4 @@ struct Conduct {
 // Runs until the run ended or was stopped. Prints what happens; returns the program's exit code.
 int conduct(const Conduct& what);
 
-// "2026-11-24-tiny-lm-3fa9c1".
-core::RunId fresh_run_id(const std::string& study_name, core::WallTime now);
-
-// The next moment when the local clock shows "HH:MM".
-std::optional<core::WallTime> next_time_of_day(const std::string& text, core::WallTime now);
-
 }  // namespace overnight::cli

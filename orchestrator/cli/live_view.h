@@ -6,32 +6,37 @@
 #include <string>
 #include <vector>
 
+#include "orchestrator/cli/terminal.h"
+
 namespace overnight::cli {
 
 struct ScreenSize {
   std::size_t columns = 80;
   std::size_t rows = 24;
+  bool operator==(const ScreenSize&) const = default;
 };
 
-// At most `size.rows` lines of at most `size.columns` characters each (colour codes apart).
+// At most `size.rows` lines of at most `size.columns` columns each (colour codes apart). What does not fit is left out,
+// the least important first; `hint` is the last line: what the person can do.
 std::vector<std::string> draw(const nlohmann::json& view, const std::vector<std::string>& events, ScreenSize size,
-                              bool colours);
+                              Look look, const std::string& hint = "");
 
-// Shows lines in place of those shown before; restores the terminal when it ends.
+// Puts lines in place of those shown before. Changes no mode of the terminal (no hidden cursor, no other screen), so
+// that nothing has to be restored, however the program ends.
 class Screen {
  public:
   explicit Screen(int terminal);
-  ~Screen();
-  Screen(const Screen&) = delete;
-  Screen& operator=(const Screen&) = delete;
 
-  ScreenSize size() const;
-  void show(const std::vector<std::string>& lines);
-  void leave();  // back to plain output; the last view stays above
+  ScreenSize size() const;  // one row less than the terminal has: the cursor stands below
+  Look look() const { return look_; }
+  // What to write to the terminal, so that it shows these lines. Each one must reach it whole.
+  std::string frame(const std::vector<std::string>& lines);
 
  private:
   int terminal_;
+  Look look_;
   std::size_t shown_ = 0;
+  ScreenSize shown_at_;
 };
 
 }  // namespace overnight::cli

@@ -11,6 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<fs::path> candidates() {
+  if (const char* named = std::getenv("OVERNIGHT_REGISTRY")) return {named};
   std::vector<fs::path> found;
   if (const char* runtime = std::getenv("XDG_RUNTIME_DIR")) found.push_back(fs::path(runtime) / "overnight");
   found.push_back("/run/overnight");
@@ -35,6 +36,12 @@ Registration::Registration(const std::string& uuid, const fs::path& home) {
 Registration::~Registration() {
   std::error_code ignored;
   if (!file_.empty()) fs::remove(file_, ignored);
+}
+
+std::string registry_places() {
+  std::string places;
+  for (const fs::path& folder : candidates()) places += (places.empty() ? "" : ", ") + folder.string();
+  return places;
 }
 
 std::vector<fs::path> registered_homes() {

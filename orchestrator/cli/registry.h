@@ -1,6 +1,6 @@
 // The live homes of this machine, so that `halt --everything` finds them: one file per home in
 // $XDG_RUNTIME_DIR/overnight or /run/overnight (or /tmp/overnight-UID where neither can be written), with the home's
-// path.
+// path. $OVERNIGHT_REGISTRY names one folder instead of all these.
 #pragma once
 
 #include <filesystem>
@@ -22,5 +22,7 @@ class Registration {
 
 // Homes that registered; some may have died since.
 std::vector<std::filesystem::path> registered_homes();
+// Where they are looked for, for people.
+std::string registry_places();
 
 }  // namespace overnight::cli

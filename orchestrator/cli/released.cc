@@ -6,32 +6,48 @@
 #include <iostream>
 
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/halts_on_disk.h"
+#include "orchestrator/cli/people.h"
 #include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/verbs.h"
-#include "orchestrator/shell/latch_file.h"
 #include "orchestrator/shell/loop.h"
 #include "orchestrator/store/home_store.h"
 
 namespace overnight::cli {
 
-int release_stored(const std::filesystem::path& home, const std::string& run, const std::string& reason) {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_stopped(const core::State& state, const std::optional<core::RunId>& run) {
+  if (!run) return state.latch.has_value();
+  const auto found = state.runs.find(*run);
+  return found != state.runs.end() && (found->second.latch || found->second.hold);
+}
+
+// What could be released instead, for who named nothing or the wrong run.
+std::string others(const core::State& state) {
+  std::string text;
+  for (const auto& [id, run] : state.runs) {
+    if (!run.latch && !run.hold) continue;
+    text += "; run " + id.text + (run.latch ? " is latched" : " is held") + ": overnight release " + id.text +
+            " --reason WHY";
+  }
+  return text;
+}
+
+}  // namespace
+
+int release_stored(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason) {
   std::error_code ignored;
-  if (!std::filesystem::exists(home / "home.db", ignored))
-    return refuse(exit_not_found, "no home at " + std::filesystem::absolute(home).string());
+  if (!fs::exists(home / "home.db", ignored))
+    return refuse(exit_not_found, "no home at " + fs::absolute(home).string());
   RealClock clock;
   auto store = store::HomeStore::open(home.string(), store::HomeStore::Mode::read_write, clock.wall());
   if (!store) return refuse(exit_failed, store.error().explain);
   auto loaded = (*store)->load();
   if (!loaded) return refuse(exit_failed, loaded.error().explain);
-  const shell::LatchFile latch(home / "latch");
-  const auto written = latch.read();
-  const bool run_is_latched =
-      !run.empty() && loaded->state.runs.contains(core::RunId{run}) &&
-      (loaded->state.runs.at(core::RunId{run}).latch || loaded->state.runs.at(core::RunId{run}).hold);
-  const bool home_is_latched = loaded->state.latch.has_value() || (written && written->run.empty());
-  if (run.empty() ? !home_is_latched : !run_is_latched && !home_is_latched) {
-    return refuse(exit_not_found, (run.empty() ? "this home" : "run " + run) + " is neither latched nor held");
-  }
+  const auto halts = halts_on_disk(home, loaded->state);
 
   boost::asio::io_context io;
   shell::Surroundings around;
@@ -40,17 +56,28 @@ int release_stored(const std::filesystem::path& home, const std::string& run, co
     std::_Exit(exit_failed);
   };
   const core::Epoch epoch{core::number(loaded->state.epoch) + 1};
-  {
-    shell::Loop loop(io, clock, **store, std::move(around));
-    loop.open(std::move(*loaded), {}, "release", epoch);
-    const std::string by = "user:" + std::to_string(getuid());
-    if (run_is_latched) loop.post(core::ReleaseRequested{core::RunId{run}, by, reason});
-    if (home_is_latched) loop.post(core::ReleaseRequested{std::nullopt, by, reason});
-    loop.drain();
+  shell::Loop loop(io, clock, **store, std::move(around));
+  loop.open(std::move(*loaded), {}, "release", epoch);
+  // First what the journal does not know yet, so that it shows what was released.
+  for (const core::HaltRequested& halt : halts) loop.post(halt);
+  loop.drain();
+  std::vector<std::optional<core::RunId>> lifted;
+  if (run && is_stopped(loop.state(), run)) lifted.push_back(run);
+  if (is_stopped(loop.state(), std::nullopt)) lifted.push_back(std::nullopt);
+  if (lifted.empty())
+    return refuse(exit_not_found,
+                  (run ? "run " + run->text : "this home") + " is neither latched nor held" + others(loop.state()));
+  for (const auto& one : lifted) loop.post(core::ReleaseRequested{one, user_words(getuid()), reason});
+  loop.drain();
+  for (const auto& one : lifted) {
+    if (const auto opened = lift_on_disk(home, one); !opened) return refuse(exit_failed, opened.error());
   }
-  std::filesystem::remove(home / "HALT", ignored);
-  if (auto opened = latch.open_again(); !opened) return refuse(exit_failed, opened.error());
-  std::cout << "released" << (run.empty() ? "" : ": overnight resume " + run + " goes on with it") << "\n";
+  for (const auto& one : lifted) std::cout << "released " << (one ? "run " + one->text : "the home") << "\n";
+  if (run) std::cout << "overnight resume " << run->text << " goes on with it\n";
+  if (!run) {
+    const std::string left = others(loop.state());
+    if (!left.empty()) std::cout << "still stopped" << left << "\n";
+  }
   return exit_done;
 }
 

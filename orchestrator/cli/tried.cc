@@ -27,7 +27,7 @@ void show(const core::Study& study, const core::AttemptGone& gone, const fs::pat
   } else {
     std::cout << workers::name_of(gone.cause) << " in " << workers::name_of(gone.phase) << ": "
               << clean(gone.detail, 1000) << "\n";
-    if (!gone.log_tail.empty()) std::cout << "last lines:\n" << gone.log_tail << "\n";
+    if (!gone.log_tail.empty()) std::cout << "last lines:\n" << clean_lines(gone.log_tail);
   }
   for (const auto& [phase, ms] : gone.phase_ms) std::cout << "  " << phase << " took " << duration_words(ms) << "\n";
   if (gone.took)
@@ -38,7 +38,8 @@ void show(const core::Study& study, const core::AttemptGone& gone, const fs::pat
   for (const auto& [name, value] : gone.metrics) {
     if (name != study.objective.metric) std::cout << "  " << clean(name, 60) << " = " << number_words(value) << "\n";
   }
-  std::cout << "  logs in " << folder.string() << "\n";
+  std::cout << "  refused paths and hosts: not shown, this version has no sandbox that refuses any\n"
+            << "  logs in " << folder.string() << "\n";
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ int try_once(const core::Study& study, const fs::path& keeper, const fs::path& h
       io, clock, std::move(settings),
       [&](core::Event event) {
         if (const auto* phase = std::get_if<core::AttemptInPhase>(&event))
-          std::cout << workers::name_of(phase->phase) << " …" << std::endl;
+          std::cout << workers::name_of(phase->phase) << " ..." << std::endl;
         if (auto* ended = std::get_if<core::AttemptGone>(&event)) {
           gone = std::move(*ended);
           io.stop();

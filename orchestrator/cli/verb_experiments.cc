@@ -1,9 +1,4 @@
-// experiments show logs: what was tried.
-#include <poll.h>
-#include <sys/inotify.h>
-#include <unistd.h>
-
-#include <fstream>
+// experiments show: what was tried.
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -12,12 +7,10 @@
 #include "orchestrator/cli/published_report.h"
 #include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
-#include "orchestrator/executors/attempt_folder.h"
 
 namespace overnight::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 struct Options {
@@ -25,8 +18,6 @@ struct Options {
   std::string status;
   std::int64_t experiment = 0;
   bool as_json = false;
-  bool follow = false;
-  std::string stream = "stdout";
 };
 
 json json_of(const core::Params& params) {
@@ -139,68 +130,8 @@ int show(store::HomeReader& reader, const store::RunFacts& facts, const Options&
     const auto attempt = reader.attempt(trial.last_attempt);
     if (attempt && *attempt && !(*attempt)->log_tail.empty())
       std::cout << "\nlast lines of attempt " << core::number(trial.last_attempt) << ":\n"
-                << (*attempt)->log_tail << "\n";
+                << clean_lines((*attempt)->log_tail);
   }
-  return exit_done;
-}
-
-// Prints what a file holds from `from` on; returns where it ended.
-std::streamoff print_from(const fs::path& file, std::streamoff from) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return from;
-  in.seekg(from);
-  char chunk[65536];
-  while (in.read(chunk, sizeof chunk) || in.gcount() > 0) {
-    std::cout.write(chunk, in.gcount());
-    from += in.gcount();
-  }
-  std::cout.flush();
-  return from;
-}
-
-// Follows the logs until the attempt has its receipt.
-void follow_logs(const executors::AttemptFolder& folder, const std::vector<fs::path>& files) {
-  const int watch = inotify_init1(IN_CLOEXEC);
-  inotify_add_watch(watch, folder.path.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
-  std::map<fs::path, std::streamoff> at;
-  std::error_code ignored;
-  while (true) {
-    const bool over = fs::exists(folder.receipt(), ignored);
-    for (const fs::path& file : files) at[file] = print_from(file, at[file]);
-    if (over) break;
-    pollfd wait{watch, POLLIN, 0};
-    poll(&wait, 1, 1000);
-    char events[4096];
-    if (wait.revents != 0) (void)!read(watch, events, sizeof events);
-  }
-  close(watch);
-}
-
-int logs(store::HomeReader& reader, const store::RunFacts& facts, const Options& options, const fs::path& home) {
-  core::AttemptId attempt{};
-  for (const auto& [id, live] : facts.run.attempts) {
-    if (core::number(live.experiment) == options.experiment) attempt = id;
-  }
-  if (core::number(attempt) == 0) {
-    const auto trials = reader.trials_of(core::ExperimentId{options.experiment});
-    if (trials && !trials->empty()) attempt = trials->back().last_attempt;
-  }
-  if (core::number(attempt) == 0)
-    return refuse(exit_not_found,
-                  "experiment " + std::to_string(options.experiment) + " has no attempt in " + facts.run.id.text);
-  const auto folder = executors::attempt_folder(home, facts.run.id, attempt);
-  std::vector<fs::path> files;
-  for (const char* phase : {"build", "train", "evaluate"})
-    files.push_back(folder.path / (std::string(phase) + "." + options.stream + ".log"));
-  if (options.follow) {
-    follow_logs(folder, files);
-    return exit_done;
-  }
-  bool any = false;
-  for (const fs::path& file : files) any = print_from(file, 0) > 0 || any;
-  if (!any)
-    std::cerr << "overnight: nothing was printed to " << options.stream << " (looked in " << folder.path.string()
-              << ")\n";
   return exit_done;
 }
 
@@ -219,7 +150,8 @@ void add_experiments(CLI::App& app, Common& common) {
   static Options options;
   CLI::App* experiments = app.add_subcommand("experiments", "list the experiments of a run");
   experiments->add_option("run", options.run, "the run; the newest if left out");
-  experiments->add_option("--status", options.status, "only queued, running, scored, failed or dropped ones");
+  experiments->add_option("--status", options.status, "only queued, running, scored, failed or dropped ones")
+      ->check(CLI::IsMember({"queued", "running", "scored", "failed", "dropped"}));
   experiments->add_flag("--json", options.as_json, "print JSON");
   experiments->callback([&] {
     common.chosen = [&] {
@@ -234,17 +166,6 @@ void add_experiments(CLI::App& app, Common& common) {
   one->callback([&] {
     common.chosen = [&] {
       return with_run(common, options.run, [&](auto& r, const auto& f) { return show(r, f, options); });
-    };
-  });
-
-  CLI::App* log = app.add_subcommand("logs", "what an experiment printed");
-  log->add_option("experiment", options.experiment, "its number")->required();
-  log->add_option("--run", options.run, "the run; the newest if left out");
-  log->add_flag("-f,--follow", options.follow, "go on until the attempt has ended");
-  log->add_option("--stream", options.stream, "stdout or stderr")->check(CLI::IsMember({"stdout", "stderr"}));
-  log->callback([&] {
-    common.chosen = [&] {
-      return with_run(common, options.run, [&](auto& r, const auto& f) { return logs(r, f, options, common.home()); });
     };
   });
 }

@@ -5,13 +5,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/conduct.h"
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/fresh_run.h"
+#include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/published_report.h"
 #include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/study_file.h"
@@ -25,6 +31,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* signals_help =
+    "Ctrl-C (SIGINT): nothing new starts, what runs may end; twice: kill it. resume goes on.\n"
+    "SIGTERM: kill what runs; the run stays unfinished, resume and resume --interrupted go on.\n"
+    "SIGHUP, a lost terminal: the run goes on without it. SIGUSR1, or a file HALT in the home or in the run's\n"
+    "folder: halt, latched until overnight release.";
 constexpr int detach_wait_ms = 20'000;  // for the detached orchestrator to answer
 
 struct Options {
@@ -35,6 +46,25 @@ struct Options {
 };
 
 fs::path keeper_beside(const fs::path& program) { return program.parent_path() / "overnight-worker"; }
+
+// True if the orchestrator that answers works on this run; another one may own the home.
+bool conducts(const fs::path& home, const core::RunId& run) {
+  const auto reply = call_api(home, "GET", "/v1/view", "", 1000);
+  if (!reply) return false;
+  const auto view = nlohmann::json::parse(reply->body, nullptr, false);
+  if (!view.is_object() || !view.contains("runs")) return false;
+  return std::any_of(view["runs"].begin(), view["runs"].end(),
+                     [&](const auto& one) { return one["run"] == run.text && one["live"] == true; });
+}
+
+// It ended before it answered: it was refused, or it was quick.
+int ended_at_once(const fs::path& log, int status) {
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(exit_failed);
+  std::ifstream in(log);
+  std::cerr << in.rdbuf();
+  std::cerr << "overnight: it has ended already, with exit code " << code << " (output in " << log.string() << ")\n";
+  return code;
+}
 
 // Starts this program again in a session of its own, its output in a file, and waits until it answers.
 int detach(const Common& common, std::vector<std::string> arguments, const core::RunId& run) {
@@ -61,11 +91,8 @@ int detach(const Common& common, std::vector<std::string> arguments, const core:
   if (refused != 0) return refuse(exit_failed, program + " could not be started again");
   for (int waited = 0; waited < detach_wait_ms; waited += 50) {
     int status = 0;
-    if (waitpid(pid, &status, WNOHANG) == pid) {
-      std::cerr << "overnight: it ended at once; see " << log << "\n";
-      return WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(exit_failed);
-    }
-    if (call_api(common.home(), "GET", "/v1/view", "", 1000)) {
+    if (waitpid(pid, &status, WNOHANG) == pid) return ended_at_once(log, status);
+    if (conducts(common.home(), run)) {
       std::cout << run.text << " runs detached (process " << pid << ", output in " << log << ")\n"
                 << "overnight watch shows it, overnight halt stops it\n";
       return exit_done;
@@ -118,7 +145,8 @@ int resume(const Common& common, const Options& options) {
   const core::Run& run = facts->run;
   if (facts->ended) {  // killed between the end and the report, perhaps: the report is written again
     publish_report(**reader, common.home(), run.id);
-    std::cout << "run " << run.id.text << " is over (" << core::name_of(run.end->kind) << ": " << run.end->reason << ")\n";
+    std::cout << "run " << run.id.text << " is over (" << core::name_of(run.end->kind) << ": " << run.end->reason
+              << ")\n";
     return run.end->kind == core::EndKind::done ? exit_done : exit_failed;
   }
   if (run.latch)
@@ -138,20 +166,40 @@ int resume(const Common& common, const Options& options) {
   return options.detach ? detach(common, again(common, {"resume", id.text}), id) : conduct(what);
 }
 
-// For a service manager after a reboot: one unfinished run that nobody stopped, if there is one.
+// A run that was cut off: unfinished, and no person, breaker or planned end stopped it.
+bool is_interrupted(const fs::path& home, const store::RunFacts& facts) {
+  const core::Run& run = facts.run;
+  if (facts.ended || run.end || run.pending_end || run.latch || run.hold || run.draining) return false;
+  std::error_code ignored;
+  return !latch_of(home, run.id).read() && !fs::exists(fs::symlink_status(halt_file(home, run.id), ignored));
+}
+
+// For a service manager after a reboot: the runs that were cut off, the newest first, one after the other.
 int resume_interrupted(const Common& common, Options options) {
-  auto reader = open_reader(common.home());
-  if (!reader)
-    return reader.error().code == exit_not_found ? static_cast<int>(exit_done)
-                                                 : refuse(reader.error().code, reader.error().why);
-  const auto runs = (*reader)->runs(0, store::page_max);
-  if (!runs) return refuse(exit_failed, runs.error().explain);
-  for (const auto& facts : runs->items) {
-    const core::Run& run = facts.run;
-    if (facts.ended || run.latch || run.hold || run.end || !run.live) continue;
-    options.run = run.id.text;
+  const fs::path home = common.home();
+  std::error_code ignored;
+  int worst = exit_done;
+  for (std::set<std::string> tried;;) {
+    auto reader = open_reader(home);
+    if (!reader && reader.error().code == exit_not_found && tried.empty()) break;
+    if (!reader) return refuse(reader.error().code, reader.error().why);
+    if (latch_of(home).read() || fs::exists(fs::symlink_status(halt_file(home), ignored))) {
+      std::cout << "this home is halted: nothing is resumed before overnight release\n";
+      return exit_done;
+    }
+    const auto runs = (*reader)->runs(0, store::page_max);
+    if (!runs) return refuse(exit_failed, runs.error().explain);
+    const auto next = std::find_if(runs->items.begin(), runs->items.end(), [&](const store::RunFacts& facts) {
+      return is_interrupted(home, facts) && !tried.contains(facts.run.id.text);
+    });
+    if (next == runs->items.end()) {
+      if (!tried.empty()) return worst;
+      break;
+    }
+    options.run = next->run.id.text;
+    tried.insert(options.run);
     reader->reset();
-    return resume(common, options);
+    worst = std::max(worst, resume(common, options));
   }
   std::cout << "nothing to resume\n";
   return exit_done;
@@ -162,6 +210,7 @@ int resume_interrupted(const Common& common, Options options) {
 void add_run(CLI::App& app, Common& common) {
   static Options options;
   CLI::App* start = app.add_subcommand("run", "start a run of a study and conduct it to its end");
+  start->footer(signals_help);
   add_study_options(*start, options.study);
   start->add_flag("--detach", options.detach, "go on in the background; watch and halt reach it");
   start->add_flag("--plain", options.plain, "plain lines instead of the live view");
@@ -169,12 +218,14 @@ void add_run(CLI::App& app, Common& common) {
   start->callback([&] { common.chosen = [&] { return run(common, options); }; });
 
   CLI::App* go_on = app.add_subcommand("resume", "go on with a run after a crash or a stop; lifts no latch");
+  go_on->footer(signals_help);
   go_on->add_option("run", options.run, "the run; the newest if left out");
   go_on->add_flag("--detach", options.detach, "go on in the background");
   go_on->add_flag("--plain", options.plain, "plain lines instead of the live view");
   go_on->add_flag(
       "--interrupted", options.all,
-      "the newest run that was cut off and that nobody stopped; nothing to do is fine (for a service manager)");
+      "the runs that were cut off and that nobody stopped, the newest first; nothing to do is fine (for a service "
+      "manager, see configs/systemd/)");
   go_on->callback([&] {
     common.chosen = [&] { return options.all ? resume_interrupted(common, options) : resume(common, options); };
   });

@@ -1,9 +1,12 @@
-// status runs watch budget breakers: how things stand.
+// status runs watch breakers: how things stand.
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
@@ -27,6 +30,7 @@ struct Options {
 std::string state_words(const store::RunFacts& facts) {
   const core::Run& run = facts.run;
   if (run.end) return std::string(core::name_of(run.end->kind));
+  if (run.latch) return "latched";
   if (run.hold) return "held";
   if (run.live) return run.draining ? "draining" : std::string(core::name_of(run.stage));
   return "interrupted";
@@ -57,24 +61,6 @@ int show_runs(const Common& common, const Options& options) {
                     run.best ? number_words(*run.best) : "-"});
   }
   std::cout << table({"run", "study", "state", "started", "wall", "experiments", "best"}, rows);
-  return exit_done;
-}
-
-int show_budget(const store::RunFacts& facts, bool as_json) {
-  const json view = server::view_of(facts.run, 0, std::nullopt);
-  if (as_json) {
-    std::cout << view["budgets"].dump(2) << "\n";
-    return exit_done;
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const json& line : view["budgets"]) {
-    const std::string unit = line["unit"];
-    const std::int64_t left =
-        line["granted"].get<std::int64_t>() - line["used"].get<std::int64_t>() - line["reserved"].get<std::int64_t>();
-    rows.push_back({line["name"], count_words(line["granted"], unit), count_words(line["used"], unit),
-                    count_words(line["reserved"], unit), count_words(left, unit)});
-  }
-  std::cout << table({"budget", "granted", "used", "reserved", "left"}, rows);
   return exit_done;
 }
 
@@ -111,7 +97,8 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
   if (facts.run.end) std::cout << "  " << clean(facts.run.end->reason, 500) << "\n";
   json drawn{{"runs", json::array({view})}, {"slots", json::array()}};
   drawn["runs"][0]["live"] = true;
-  for (const std::string& line : draw(drawn, {}, {120, 40}, isatty(STDOUT_FILENO) != 0)) std::cout << line << "\n";
+  const std::size_t columns = is_screen(STDOUT_FILENO) ? Screen(STDOUT_FILENO).size().columns : 120;
+  for (const std::string& line : draw(drawn, {}, {columns, 40}, look_of(STDOUT_FILENO))) std::cout << line << "\n";
   for (const json& note : view["notes"]) {
     std::cout << "  " << clock_words(note["wall_unix_ms"]) << "  " << clean(note["kind"], 12) << "  "
               << clean(note["text"], 160) << "\n";
@@ -120,35 +107,93 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
   return exit_done;
 }
 
-int watch(const Common& common, const Options& options) {
-  const bool terminal = isatty(STDOUT_FILENO) != 0;
-  Screen screen(STDOUT_FILENO);
-  bool seen = false;
-  std::size_t shown = 0;
-  while (true) {
-    const auto reply = call_api(common.home(), "GET", "/v1/view", "");
-    if (!reply) {
-      if (seen) return exit_done;  // it ended
-      return refuse(exit_not_found, reply.error().explain + "; overnight status shows what is stored");
+constexpr int watch_every_ms = 500;
+constexpr const char* watch_hint = "Ctrl-C: leave; the run goes on.   overnight halt: kill all, latched";
+
+volatile std::sig_atomic_t left = 0;  // a signal handler may write nothing else
+
+// How it ended, from the store: the orchestrator is gone.
+int show_end(const Common& common, const std::string& run) {
+  auto reader = open_reader(common.home());
+  if (!reader) return exit_done;
+  const auto facts = choose_run(**reader, common.home(), run);
+  if (!facts) return exit_done;
+  std::cout << facts->run.id.text << ": " << state_words(*facts)
+            << (facts->run.end ? ": " + clean(facts->run.end->reason, 500) : ", the orchestrator has ended") << "\n";
+  return exit_done;
+}
+
+// Looks again and again, until the orchestrator ends or the person leaves; leaving changes nothing of the run.
+class Watch {
+ public:
+  Watch(const Common& common, const Options& options)
+      : common_(common), options_(options), is_screen_(is_screen(STDOUT_FILENO)), screen_(STDOUT_FILENO) {}
+
+  int run() {
+    struct sigaction leave {};
+    leave.sa_handler = [](int) { left = 1; };
+    sigaction(SIGINT, &leave, nullptr);
+    while (left == 0) {
+      const auto reply = call_api(common_.home(), "GET", "/v1/view", "");
+      if (left != 0) break;
+      if (!reply && !seen_) return nobody(reply.error());
+      if (!reply && reply.error().refused)
+        return options_.as_json ? static_cast<int>(exit_done) : show_end(common_, run_);
+      if (reply) {
+        const json view = json::parse(reply->body, nullptr, false);
+        if (!view.is_object()) return refuse(exit_failed, "the orchestrator's answer cannot be read");
+        show(view);
+      }
+      if (options_.once) return exit_done;
+      poll(nullptr, 0, watch_every_ms);
     }
-    seen = true;
-    const json view = json::parse(reply->body, nullptr, false);
-    if (view.is_discarded()) return refuse(exit_failed, "the orchestrator's answer cannot be read");
+    if (is_screen_) std::cout << "\nleft; the run goes on (overnight watch looks again)\n";
+    return exit_done;
+  }
+
+ private:
+  int nobody(const ApiSilence& silence) const {
+    return refuse(silence.refused ? exit_not_found : exit_failed,
+                  silence.explain + "; overnight status shows what is stored");
+  }
+
+  void show(const json& view) {
+    seen_ = true;
+    for (const json& run : view["runs"]) {
+      if (run["live"].get<bool>()) run_ = run["run"];
+    }
     std::vector<std::string> events;
     for (const json& event : view["events"]) events.push_back(event.get<std::string>());
-    if (options.as_json) {
-      std::cout << view.dump() << std::endl;
-    } else if (terminal) {
-      screen.show(draw(view, events, screen.size(), true));
+    if (options_.as_json) {
+      std::cout << view.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
+    } else if (is_screen_) {
+      std::cout << screen_.frame(draw(view, events, screen_.size(), screen_.look(), options_.once ? "" : watch_hint))
+                << std::flush;
+    } else if (options_.once) {
+      for (const std::string& line : draw(view, events, {120, 60}, screen_.look())) std::cout << line << "\n";
     } else {
-      for (std::size_t i = std::min(shown, events.size()); i < events.size(); ++i)
-        std::cout << clean(events[i], 500) << std::endl;
-      shown = events.size();
+      print_new(events);
     }
-    if (options.once) return exit_done;
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
-}
+
+  // The orchestrator tells its last events; those that were shown already end with the last one shown.
+  void print_new(const std::vector<std::string>& events) {
+    auto from = events.begin();
+    if (const auto known = std::find(events.rbegin(), events.rend(), last_); known != events.rend())
+      from = known.base();
+    for (; from != events.end(); ++from) std::cout << clean(*from, 500) << std::endl;
+    if (!events.empty()) last_ = events.back();
+  }
+
+  const Common& common_;
+  const Options& options_;
+  bool is_screen_;
+  Screen screen_;
+  bool seen_ = false;
+  std::string run_, last_;
+};
+
+int watch(const Common& common, const Options& options) { return Watch(common, options).run(); }
 
 template <typename Show>
 int with_run(const Common& common, const std::string& text, Show show) {
@@ -177,12 +222,6 @@ void add_status(CLI::App& app, Common& common) {
     common.chosen = [&] {
       return with_run(common, options.run,
                       [&](auto& reader, const auto& facts) { return show_status(common, options, reader, facts); });
-    };
-  });
-  data_verb(app, "budget", "what a run may spend, has reserved and has spent", options, true)->callback([&] {
-    common.chosen = [&] {
-      return with_run(common, options.run,
-                      [&](auto&, const auto& facts) { return show_budget(facts, options.as_json); });
     };
   });
   data_verb(app, "breakers", "each breaker: its signal, its limit, whether it tripped", options, true)->callback([&] {

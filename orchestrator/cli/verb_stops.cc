@@ -1,9 +1,5 @@
 // halt hold release enqueue: what an operator asks for. Anyone who may open the home's socket may halt.
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
@@ -14,12 +10,10 @@
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/offline_halt.h"
 #include "orchestrator/cli/registry.h"
 #include "orchestrator/cli/released.h"
-#include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
-#include "orchestrator/executors/keeper_process.h"
-#include "orchestrator/shell/latch_file.h"
 
 namespace overnight::cli {
 namespace {
@@ -29,7 +23,8 @@ using Steady = std::chrono::steady_clock;
 using nlohmann::json;
 
 constexpr int confirm_wait_ms = 15'000;  // how long `halt` waits for the proof before it says "unconfirmed"
-constexpr int keeper_grace_ms = 2'000;   // for a keeper to end its tree and write its receipt, then it is killed
+constexpr int answer_wait_ms = 3'000;    // an orchestrator that takes longer is hung: it is halted without its help
+constexpr int look_again_ms = 20;
 
 struct Options {
   std::string run, reason, file;
@@ -40,149 +35,179 @@ std::int64_t since_ms(Steady::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - start).count();
 }
 
-// ---- without the orchestrator ----
-
-// Every keeper of this home that is alive, by pidfd.
-std::vector<std::pair<pid_t, int>> live_keepers(const fs::path& home) {
-  std::vector<std::pair<pid_t, int>> found;
-  std::error_code ignored;
-  for (const auto& run : fs::directory_iterator(home / "runs", ignored)) {
-    for (const auto& attempt : fs::directory_iterator(run.path() / "attempts", ignored)) {
-      std::ifstream in(attempt.path() / "keeper.pid");
-      std::string identity;
-      if (!std::getline(in, identity)) continue;
-      pid_t pid = -1;
-      if (const auto pidfd = executors::reopen(identity, pid)) found.emplace_back(pid, *pidfd);
-    }
-  }
-  return found;
-}
-
-bool ended_within(int pidfd, std::int64_t ms) {
-  pollfd wait{pidfd, POLLIN, 0};
-  return poll(&wait, 1, static_cast<int>(std::max<std::int64_t>(0, ms))) > 0;
-}
-
-int halt_offline(const fs::path& home, const Options& options) {
-  const auto start = Steady::now();
-  std::error_code missing;
-  if (!fs::is_directory(home / "runs", missing))
-    return refuse(exit_not_found, "no home at " + fs::absolute(home).string());
-  const shell::LatchFile latch(home / "latch");
-  const std::string reason = options.reason.empty() ? "no reason given" : options.reason;
-  if (!latch.close({options.run, "user:" + std::to_string(getuid()), "offline", reason})) {
-    std::cerr << "overnight: the latch could not be written; killing all the same\n";
-  }
-  std::ofstream(home / "HALT") << reason << "\n";  // an orchestrator that is only slow finds it
-  auto keepers = live_keepers(home);
-  for (const auto& [_, pidfd] : keepers) syscall(SYS_pidfd_send_signal, pidfd, SIGQUIT, nullptr, 0);
-  int survivors = 0;
-  for (const auto& [pid, pidfd] : keepers) {
-    if (!ended_within(pidfd, keeper_grace_ms - since_ms(start))) {
-      syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
-      if (!ended_within(pidfd, keeper_grace_ms)) {
-        ++survivors;
-        std::cerr << "overnight: process " << pid << " is still alive\n";
-      }
-    }
-    ::close(pidfd);
-  }
-  const std::int64_t took = since_ms(start);
-  if (options.as_json) {
-    std::cout << json{{"home", fs::absolute(home).string()},
-                      {"keepers", keepers.size()},
-                      {"survivors", survivors},
-                      {"took_ms", took}}
-                     .dump()
-              << "\n";
-  } else {
-    std::cout << "halted offline: " << keepers.size() - static_cast<std::size_t>(survivors) << " of " << keepers.size()
-              << " keepers gone after " << took << " ms; the home is latched\n";
-  }
-  return survivors == 0 ? exit_done : exit_unconfirmed;
-}
-
-// ---- with it ----
-
-bool all_confirmed(const json& view, const std::string& run, json& alive) {
-  alive = json::array();
+// Takes from a view what of the scope is still alive; true if all of it was seen to be gone.
+bool all_confirmed(const json& view, const std::optional<core::RunId>& run, HaltOutcome& outcome) {
+  outcome.alive.clear();
+  outcome.gone = 0;
   bool confirmed = true;
   for (const json& one : view["runs"]) {
-    if (!run.empty() && one["run"] != run) continue;
-    if (!one.contains("halt")) continue;
+    if ((run && one["run"] != run->text) || !one.contains("halt")) continue;
     if (one["halt"]["confirmed_after_ms"].is_null()) confirmed = false;
-    for (const json& attempt : one["halt"]["alive"]) alive.push_back(attempt);
+    for (const json& attempt : one["halt"]["alive"]) outcome.alive.push_back("attempt " + attempt.dump());
+    outcome.gone += one["halt"]["attempts"].get<std::int64_t>();
   }
+  outcome.gone -= static_cast<std::int64_t>(outcome.alive.size());
   return confirmed;
 }
 
-int halt_online(const fs::path& home, const Options& options) {
+// By the orchestrator; by ourselves where it is not there, refuses, or does not answer.
+HaltOutcome halt_online(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason) {
   const auto start = Steady::now();
-  json body{{"reason", options.reason.empty() ? "no reason given" : options.reason}};
-  if (!options.run.empty()) body["run"] = options.run;
-  auto reply = call_api(home, "POST", "/v1/halt", body.dump());
-  if (!reply) {
-    std::cerr << "overnight: " << reply.error().explain << "; halting without it\n";
-    return halt_offline(home, options);
+  json body{{"reason", reason}};
+  if (run) body["run"] = run->text;
+  auto reply =
+      call_api(home, "POST", "/v1/halt", body.dump(-1, ' ', false, json::error_handler_t::replace), answer_wait_ms);
+  if (!reply || reply->status != 200) {
+    std::cerr << "overnight: "
+              << (reply ? "the orchestrator refused the halt (" + refusal_of(*reply) + ")" : reply.error().explain)
+              << "; halting without it\n";
+    return halt_offline(home, run, reason);
   }
-  if (reply->status != 200) return refuse(exit_bad_input, "the halt was refused: " + reply->body);
-  json alive;
-  bool confirmed = false;
-  while (!confirmed && since_ms(start) < confirm_wait_ms) {
-    const json view = json::parse(reply->body, nullptr, false);
-    confirmed = !view.is_discarded() && all_confirmed(view, options.run, alive);
-    if (confirmed) break;
-    poll(nullptr, 0, 20);
-    reply = call_api(home, "GET", "/v1/view", "");
-    if (!reply) {  // it ended: with nothing alive, or it is gone and its keepers with it
-      confirmed = live_keepers(home).empty();
-      break;
+  HaltOutcome outcome;
+  outcome.home = home;
+  outcome.path = "api";
+  while (since_ms(start) < confirm_wait_ms && !outcome.confirmed) {
+    if (reply) {
+      const json view = json::parse(reply->body, nullptr, false);
+      outcome.confirmed = view.is_object() && all_confirmed(view, run, outcome);
+    } else if (reply.error().hung) {
+      std::cerr << "overnight: " << reply.error().explain << "; halting without it\n";
+      return halt_offline(home, run, reason);
+    } else if (reply.error().refused) {  // it has ended: what it started must be gone
+      outcome.alive.clear();
+      for (const pid_t pid : live_processes(home, run)) outcome.alive.push_back("process " + std::to_string(pid));
+      outcome.confirmed = outcome.alive.empty();
     }
+    if (outcome.confirmed) break;
+    poll(nullptr, 0, look_again_ms);
+    reply = call_api(home, "GET", "/v1/view", "", answer_wait_ms);
   }
-  const std::int64_t took = since_ms(start);
+  outcome.took_ms = since_ms(start);
+  return outcome;
+}
+
+json json_of(const HaltOutcome& outcome) {
+  return {{"home", fs::absolute(outcome.home).lexically_normal().string()},
+          {"path", outcome.path},
+          {"latched", outcome.latched},
+          {"confirmed", outcome.confirmed},
+          {"gone", outcome.gone},
+          {"alive", outcome.alive},
+          {"took_ms", outcome.took_ms}};
+}
+
+void print(const HaltOutcome& outcome) {
+  if (!outcome.latched) std::cerr << "overnight: the latch could not be written; killed all the same\n";
+  if (outcome.confirmed) {
+    std::cout << "halt confirmed" << (outcome.path == "offline" ? " (offline, without the orchestrator)" : "") << ": "
+              << (outcome.gone == 0 ? "nothing was running" : "everything that ran is gone") << ", " << outcome.took_ms
+              << " ms after the request; latched until overnight release\n";
+    return;
+  }
+  std::cout << "halt NOT confirmed after " << outcome.took_ms << " ms; still alive:\n";
+  for (const std::string& one : outcome.alive) std::cout << "  " << one << "\n";
+}
+
+// Only what exists can be halted: a slip in the name must not look like a stop. A store that cannot be read is no
+// reason not to halt: then the folder of the run is enough.
+std::optional<core::RunId> run_to_halt(const fs::path& home, const std::string& text, int& refused) {
+  auto reader = open_reader(home);
+  if (reader) {
+    const auto facts = choose_run(**reader, home, text);
+    if (facts) return facts->run.id;
+    refused = refuse(facts.error().code, facts.error().why + "; NOTHING was halted (overnight halt stops all runs)");
+    return std::nullopt;
+  }
+  std::error_code ignored;
+  if (text.find('/') == std::string::npos && fs::is_directory(home / "runs" / text, ignored)) return core::RunId{text};
+  refused = refuse(reader.error().code, reader.error().why + "; NOTHING was halted");
+  return std::nullopt;
+}
+
+int halt_one(const Common& common, const Options& options, const std::string& reason) {
+  const fs::path home = common.home();
+  std::error_code ignored;
+  if (!fs::is_directory(home / "runs", ignored))
+    return refuse(exit_not_found,
+                  "no home at " + fs::absolute(home).string() +
+                      "; --home or OVERNIGHT_HOME name another, --everything halts all of this machine");
+  std::optional<core::RunId> run;
+  if (!options.run.empty()) {
+    int refused = exit_not_found;
+    run = run_to_halt(home, options.run, refused);
+    if (!run) return refused;
+  }
+  const HaltOutcome outcome = options.offline ? halt_offline(home, run, reason) : halt_online(home, run, reason);
   if (options.as_json) {
-    std::cout << json{{"home", fs::absolute(home).string()},
-                      {"confirmed", confirmed},
-                      {"took_ms", took},
-                      {"alive", alive}}
-                     .dump()
-              << "\n";
-  } else if (confirmed) {
-    std::cout << "halt confirmed: everything is gone, " << took << " ms after the request\n";
+    std::cout << json_of(outcome).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
   } else {
-    std::cout << "halt NOT confirmed after " << took << " ms; still alive: attempts " << alive.dump() << "\n";
+    print(outcome);
   }
+  return outcome.confirmed ? exit_done : exit_unconfirmed;
+}
+
+int halt_everything(const Options& options, const std::string& reason) {
+  json all = json::array();
+  bool confirmed = true;
+  for (const fs::path& home : registered_homes()) {
+    std::error_code ignored;
+    if (!fs::is_directory(home / "runs", ignored)) continue;  // it was deleted since
+    const HaltOutcome outcome =
+        options.offline ? halt_offline(home, std::nullopt, reason) : halt_online(home, std::nullopt, reason);
+    confirmed = confirmed && outcome.confirmed;
+    all.push_back(json_of(outcome));
+    if (options.as_json) continue;
+    std::cout << home.string() << ": ";
+    print(outcome);
+  }
+  if (options.as_json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  if (all.empty() && confirmed)
+    return refuse(exit_not_found, "no live home is registered on this machine (looked in " + registry_places() + ")");
   return confirmed ? exit_done : exit_unconfirmed;
 }
 
 int halt(const Common& common, const Options& options) {
-  if (!options.everything)
-    return options.offline ? halt_offline(common.home(), options) : halt_online(common.home(), options);
-  int worst = exit_done;
-  const auto homes = registered_homes();
-  for (const fs::path& home : homes) {
-    std::cout << home.string() << ": " << std::flush;
-    worst = std::max(worst, options.offline ? halt_offline(home, options) : halt_online(home, options));
-  }
-  if (homes.empty()) return refuse(exit_not_found, "no live home is registered on this machine");
-  return worst;
+  const std::string reason = options.reason.empty() ? "no reason given" : options.reason;
+  if (options.everything && !options.run.empty())
+    return refuse(exit_bad_input, "--everything halts all homes; it takes no run");
+  return options.everything ? halt_everything(options, reason) : halt_one(common, options, reason);
 }
 
 // ---- hold, release, enqueue ----
 
 int command(const Common& common, const std::string& verb, const json& body) {
-  const auto reply = call_api(common.home(), "POST", "/v1/" + verb, body.dump());
-  if (!reply) return refuse(exit_not_found, reply.error().explain);
-  if (reply->status != 200) return refuse(exit_bad_input, verb + " was refused: " + reply->body);
+  const auto reply =
+      call_api(common.home(), "POST", "/v1/" + verb, body.dump(-1, ' ', false, json::error_handler_t::replace));
+  if (!reply)
+    return refuse(reply.error().refused ? exit_not_found : exit_failed,
+                  reply.error().explain + "; " + verb + " needs a run that is being conducted");
+  if (reply->status != 200) {
+    const bool missing = reply->status == 404;
+    return refuse(missing ? exit_not_found : exit_bad_input, verb + " was refused: " + refusal_of(*reply));
+  }
   std::cout << verb << ": done\n";
   return exit_done;
 }
 
-std::string chosen_live_run(const Common& common, const std::string& text) {
+// The run that a command means; none: there is no such run, and why was printed.
+std::optional<core::RunId> named_run(const Common& common, const std::string& text, int& refused) {
   auto reader = open_reader(common.home());
-  if (!reader) return text;
+  if (!reader) {
+    refused = refuse(reader.error().code, reader.error().why);
+    return std::nullopt;
+  }
   const auto facts = choose_run(**reader, common.home(), text);
-  return facts ? facts->run.id.text : text;
+  if (facts) return facts->run.id;
+  refused = refuse(facts.error().code, facts.error().why);
+  return std::nullopt;
+}
+
+int command_on_run(const Common& common, const std::string& verb, const std::string& run, json body) {
+  int refused = exit_not_found;
+  const auto named = named_run(common, run, refused);
+  if (!named) return refused;
+  body["run"] = named->text;
+  return command(common, verb, body);
 }
 
 // JSON lines or a JSON list of {"params": {...}} or of bare parameter objects.
@@ -223,19 +248,27 @@ int enqueue(const Common& common, const Options& options) {
   std::string error;
   const auto proposals = read_proposals(options.file, error);
   if (!proposals) return refuse(exit_bad_input, error);
-  return command(common, "enqueue", {{"run", chosen_live_run(common, options.run)}, {"proposals", *proposals}});
+  return command_on_run(common, "enqueue", options.run, {{"proposals", *proposals}});
 }
 
 int release(const Common& common, const Options& options) {
-  json body{{"reason", options.reason}};
-  if (!options.run.empty()) body["run"] = chosen_live_run(common, options.run);
-  const auto reply = call_api(common.home(), "POST", "/v1/release", body.dump());
-  if (reply) {
-    if (reply->status != 200) return refuse(exit_bad_input, "release was refused: " + reply->body);
-    std::cout << "released\n";
-    return exit_done;
+  if (options.reason.find_first_not_of(" \t\n") == std::string::npos)
+    return refuse(exit_bad_input, "--reason is empty; say why, it is kept in the journal");
+  std::optional<core::RunId> run;
+  if (!options.run.empty()) {
+    int refused = exit_not_found;
+    run = named_run(common, options.run, refused);
+    if (!run) return refused;
   }
-  return release_stored(common.home(), options.run.empty() ? "" : chosen_live_run(common, options.run), options.reason);
+  json body{{"reason", options.reason}};
+  if (run) body["run"] = run->text;
+  const auto reply =
+      call_api(common.home(), "POST", "/v1/release", body.dump(-1, ' ', false, json::error_handler_t::replace));
+  if (!reply && !reply.error().refused) return refuse(exit_failed, reply.error().explain);
+  if (!reply) return release_stored(common.home(), run, options.reason);
+  if (reply->status != 200) return refuse(exit_bad_input, "release was refused: " + refusal_of(*reply));
+  std::cout << "released\n";
+  return exit_done;
 }
 
 }  // namespace
@@ -255,9 +288,7 @@ void add_stops(CLI::App& app, Common& common) {
   hold->add_option("run", options.run, "the run; the newest if left out");
   hold->add_option("--reason", options.reason, "kept in the journal")->required();
   hold->callback([&] {
-    common.chosen = [&] {
-      return command(common, "hold", {{"run", chosen_live_run(common, options.run)}, {"reason", options.reason}});
-    };
+    common.chosen = [&] { return command_on_run(common, "hold", options.run, {{"reason", options.reason}}); };
   });
 
   CLI::App* lift = app.add_subcommand("release", "lift a hold or a latch");

@@ -13,39 +13,44 @@
 namespace overnight::cli {
 namespace {
 
+using nlohmann::json;
+
+json json_of(const std::vector<study::StudyError>& findings) {
+  json out = json::array();
+  for (const study::StudyError& one : findings)
+    out.push_back(
+        {{"file", one.file}, {"line", one.line}, {"column", one.column}, {"path", one.path}, {"explain", one.explain}});
+  return out;
+}
+
+std::size_t slots_here(const core::Study& study) {
+  const auto gpus = study.task.gpus > 0 ? executors::find_gpus().found : std::vector<executors::GpuFound>{};
+  return executors::slots_of(executors::usable_cpus(), gpus, study.task.cpus, study.task.gpus, study.executor.slots)
+      .size();
+}
+
 int validate(const Common& common, const StudyOptions& options, bool as_json) {
-  const auto study = read_study(options, common.home(), prices_file(common.program));
-  if (!study) return exit_bad_input;
-  const auto gpus = study->task.gpus > 0 ? executors::find_gpus().found : std::vector<executors::GpuFound>{};
-  const auto slots =
-      executors::slots_of(executors::usable_cpus(), gpus, study->task.cpus, study->task.gpus, study->executor.slots);
-  const study::Plan plan = study::plan_of(*study, slots.size());
-  if (as_json) {
-    std::cout << nlohmann::json{{"slots", plan.slots},
-                                {"worst_case_ms", plan.worst_case.count()},
-                                {"binds_first", plan.binds_first},
-                                {"experiments_at_worst", plan.experiments_at_worst},
-                                {"slots_idle", plan.slots_idle},
-                                {"warnings", plan.warnings}}
-                     .dump(2)
-              << "\n";
-  } else {
-    std::cout << options.file << " is a good study.\n"
-              << "  slots            " << plan.slots << "\n"
-              << "  worst case       " << duration_words(plan.worst_case.count())
-              << " per attempt, kill allowance included; "
-              << duration_words(plan.worst_case.count() * static_cast<std::int64_t>(plan.slots))
-              << " reserved when all slots are busy\n"
-              << "  binds first      " << plan.binds_first
-              << (plan.experiments_at_worst >= 0 ? ", after " + std::to_string(plan.experiments_at_worst) +
-                                                       " experiments if every one takes its worst case"
-                                                 : "")
-              << "\n"
-              << "  idle slots       " << plan.slots_idle
-              << (plan.slots_idle > 0 ? " (the reservations of the others would take the whole budget)" : "") << "\n";
-    for (const std::string& warning : plan.warnings) std::cout << "  warning          " << warning << "\n";
+  const StudyRead read = study_from(options, common.home(), prices_file(common.program));
+  json out{{"good", read.study.has_value()}, {"errors", json_of(read.errors)}, {"warnings", json_of(read.warnings)}};
+  if (!as_json) print_findings(options, read);
+  const std::size_t slots = read.study ? slots_here(*read.study) : 0;
+  if (read.study && as_json) {
+    const study::Plan plan = study::plan_of(*read.study, slots);
+    out["plan"] = {
+        {"slots", plan.slots},
+        {"worst_case_ms", plan.worst_case.count()},
+        {"reserved_when_busy_ms", plan.worst_case.count() * static_cast<std::int64_t>(plan.slots)},
+        {"binds_first", plan.binds_first},
+        {"experiments_at_worst", plan.experiments_at_worst < 0 ? json(nullptr) : json(plan.experiments_at_worst)},
+        {"slots_idle", plan.slots_idle},
+        {"baseline_trials", plan.baseline_trials},
+        {"confirm_trials", plan.confirm_trials},
+        {"warnings", plan.warnings}};
+  } else if (read.study) {
+    std::cout << options.file << " is a good study. Here it would have:\n" << study::plan_text(*read.study, slots);
   }
-  return plan.slots == 0 ? exit_bad_input : exit_done;
+  if (as_json) std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+  return read.study && slots > 0 ? exit_done : exit_bad_input;
 }
 
 }  // namespace
@@ -55,7 +60,7 @@ void add_validate(CLI::App& app, Common& common) {
   static bool as_json = false;
   CLI::App* verb = app.add_subcommand("validate", "check a study, and show what it could cost at its worst");
   add_study_options(*verb, options);
-  verb->add_flag("--json", as_json, "print JSON");
+  verb->add_flag("--json", as_json, "print JSON: errors and warnings with their places, and the plan");
   verb->callback([&] { common.chosen = [&] { return validate(common, options, as_json); }; });
 }
 

@@ -28,7 +28,10 @@ void on(Turn& turn, const HaltRequested& event) {
     if (Run* run = find_run(turn.state, *event.run)) halt_run(turn, *run, event);
     return;
   }
-  if (!turn.state.latch) turn.state.latch = Latch{event.by, event.path, event.reason, turn.input.wall};
+  if (!turn.state.latch) {
+    turn.state.latch = Latch{event.by, event.path, event.reason, turn.input.wall};
+    turn.note({}, "halt", "halt of the home asked for by " + event.by + " (" + event.path + "): " + event.reason);
+  }
   turn.changes.home_touched = true;
   for (auto& [_, run] : turn.state.runs) {
     if (run.live || !run.attempts.empty()) halt_run(turn, run, event);

@@ -238,10 +238,16 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void perform_one(const core::Launch& launch) {
-    if (const core::Study* study = study_of(launch.run)) executor->launch(launch, *study);
+    const core::Study* study = study_of(launch.run);
+    if (executor != nullptr && study != nullptr) executor->launch(launch, *study);
   }
-  void perform_one(const core::StopAttempt& stop) { executor->stop(stop.attempt, stop.level, stop.reason); }
-  void perform_one(const core::DropArtifacts& drop) { executor->drop_artifacts(drop.attempt, drop.run); }
+  // A home that is opened only to be released or halted has no executor.
+  void perform_one(const core::StopAttempt& stop) {
+    if (executor != nullptr) executor->stop(stop.attempt, stop.level, stop.reason);
+  }
+  void perform_one(const core::DropArtifacts& drop) {
+    if (executor != nullptr) executor->drop_artifacts(drop.attempt, drop.run);
+  }
   void perform_one(const core::PublishReport& report) {
     if (surroundings.publish) surroundings.publish(report.run, report.ended);
   }

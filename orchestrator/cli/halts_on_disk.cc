@@ -1,0 +1,50 @@
+#include "orchestrator/cli/halts_on_disk.h"
+
+namespace overnight::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<core::HaltRequested> halt_at(const std::optional<core::RunId>& run, const shell::LatchFile& latch,
+                                           const fs::path& request) {
+  const auto closed = latch.read();
+  if (closed) return core::HaltRequested{run, closed->by, closed->path, closed->reason};
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(request, ignored))) return std::nullopt;
+  const core::HaltRequested asked{run, "file", "file", "HALT file " + request.string()};
+  (void)latch.close({asked.by, asked.path, asked.reason});  // the journal takes it in any case
+  return asked;
+}
+
+}  // namespace
+
+shell::LatchFile latch_of(const fs::path& home) { return shell::LatchFile(home / "latch"); }
+shell::LatchFile latch_of(const fs::path& home, const core::RunId& run) {
+  return shell::LatchFile(home / "runs" / run.text / "latch");
+}
+
+fs::path halt_file(const fs::path& home) { return home / "HALT"; }
+fs::path halt_file(const fs::path& home, const core::RunId& run) { return home / "runs" / run.text / "HALT"; }
+
+std::vector<core::HaltRequested> halts_on_disk(const fs::path& home, const core::State& state) {
+  std::vector<core::HaltRequested> found;
+  if (!state.latch) {
+    if (auto halt = halt_at(std::nullopt, latch_of(home), halt_file(home))) found.push_back(std::move(*halt));
+  }
+  for (const auto& [id, run] : state.runs) {
+    if (run.latch) continue;
+    if (auto halt = halt_at(id, latch_of(home, id), halt_file(home, id))) found.push_back(std::move(*halt));
+  }
+  return found;
+}
+
+budgets::Result<void, std::string> lift_on_disk(const fs::path& home, const std::optional<core::RunId>& run) {
+  std::error_code failed;
+  const fs::path request = run ? halt_file(home, *run) : halt_file(home);
+  fs::remove(request, failed);
+  if (failed)
+    return budgets::unexpected(request.string() + ": cannot be removed, and would halt again: " + failed.message());
+  return (run ? latch_of(home, *run) : latch_of(home)).open_again();
+}
+
+}  // namespace overnight::cli

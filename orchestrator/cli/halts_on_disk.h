@@ -1,0 +1,27 @@
+// Halts that were asked for while no orchestrator could hear them: closed latch files, and HALT files. Whoever opens a
+// home for writing puts them into its journal before anything else.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "orchestrator/core/events.h"
+#include "orchestrator/core/state.h"
+#include "orchestrator/shell/latch_file.h"
+
+namespace overnight::cli {
+
+shell::LatchFile latch_of(const std::filesystem::path& home);
+shell::LatchFile latch_of(const std::filesystem::path& home, const core::RunId& run);
+
+std::filesystem::path halt_file(const std::filesystem::path& home);
+std::filesystem::path halt_file(const std::filesystem::path& home, const core::RunId& run);
+
+// What `state` does not know yet: of the home first, then of its runs. Closes the latch where only a HALT file asks.
+std::vector<core::HaltRequested> halts_on_disk(const std::filesystem::path& home, const core::State& state);
+
+// After a release: opens the latch of the home (no run) or of the run, and takes the HALT file away.
+budgets::Result<void, std::string> lift_on_disk(const std::filesystem::path& home,
+                                                const std::optional<core::RunId>& run);
+
+}  // namespace overnight::cli
