@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/system/running.h"
 #include "tests/system/studies.h"
 
 namespace overnight::system_tests {
@@ -12,10 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-// A task that runs until it is killed, with a child that left its session.
-constexpr const char* endless =
-    "trap '' TERM INT HUP\n(setsid sh -c 'exec sleep 1000' &)\necho \"loss: $1\"\necho started\nexec sleep 1000\n";
 
 TEST(Run, GoesFromTheStudyToARankedReportAndAnIntactJournal) {
   const Folder folder;
@@ -106,29 +103,8 @@ TEST(Run, RecordsEachFailureWithItsCause) {
 class Stops : public testing::Test {
  protected:
   Folder folder_;
-  std::string study_ = write_study(folder_, {.script = endless});
 
-  std::unique_ptr<Program> running() {
-    auto program =
-        std::make_unique<Program>(std::vector<std::string>{overnight(), "run", study_, "--plain"}, folder_.path());
-    EXPECT_TRUE(program->says("run started"));
-    // The task runs when its log says so.
-    const fs::path runs = folder_.path() / ".overnight" / "runs";
-    for (int i = 0; i < 3000 && !task_started(runs); ++i) program->ended_within(std::chrono::milliseconds(10));
-    EXPECT_TRUE(task_started(runs));
-    return program;
-  }
-
-  static bool task_started(const fs::path& runs) {
-    std::error_code ignored;
-    for (const auto& entry : fs::recursive_directory_iterator(runs, ignored)) {
-      if (entry.path().filename() != "train.stdout.log") continue;
-      std::ifstream in(entry.path());
-      std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-      if (text.find("started") != std::string::npos) return true;
-    }
-    return false;
-  }
+  std::unique_ptr<Program> running() { return start_endless(folder_); }
 
   void expect_halted(Program& program) {
     const auto ended = program.wait();
