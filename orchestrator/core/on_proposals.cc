@@ -41,9 +41,15 @@ void settle_ask(Run& run, const OpenAsk& ask, const OffersArrived& event, Propos
   book.used = book.used + (run.ledger.settled() + run.ledger.overrun() - before);
 }
 
-void back_off(Turn& turn, ProposerBook& book) {
+// The longest back-off is reached by failures; from there on only asks that brought nothing but known points count, and
+// ten of them in a row mean that there is nothing else.
+constexpr std::int64_t failures_counted_max = ask_failures_backoff_max + 1;
+constexpr std::int64_t useless_asks_max = failures_counted_max + 10;
+
+void back_off(Turn& turn, ProposerBook& book, bool failed) {
   ++book.failures;
   ++book.failures_in_a_row;
+  if (failed) book.failures_in_a_row = std::min(book.failures_in_a_row, failures_counted_max);
   const std::int64_t doublings = std::min(book.failures_in_a_row - 1, ask_failures_backoff_max);
   book.not_before = turn.now() + ask_backoff * (std::int64_t{1} << doublings);
 }
@@ -104,17 +110,26 @@ void on(Turn& turn, const OffersArrived& event) {
   // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
   const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
   if (wanted && !event.failure.empty()) {
-    back_off(turn, book);
+    back_off(turn, book, true);
     turn.note(run->id, "ask", source + " did not answer: " + event.failure);
   }
+  const std::int64_t duplicates_before = book.duplicates;
   const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;
+  const std::int64_t known = book.duplicates - duplicates_before;
+  const bool fruitless = known > 0 && known == static_cast<std::int64_t>(event.proposals.size()) && event.refused == 0;
   if (event.failure.empty() && (admitted > 0 || event.exhausted)) book.failures_in_a_row = 0;
   if (!wanted || (event.exhausted && event.failure.empty())) return;
   if (admitted == 0 && event.failure.empty()) {
-    back_off(turn, book);
+    back_off(turn, book, !fruitless);
     turn.note(run->id, "duplicate",
               source + " offered nothing new (" + std::to_string(event.proposals.size()) +
                   " proposals, all known or refused)");
+  }
+  if (fruitless && event.failure.empty()) {  // nothing is broken: a small space comes to its end
+    if (book.failures_in_a_row < useless_asks_max) return;
+    book.exhausted = true;
+    turn.note(run->id, "ask", source + " is at its end: again and again it brought only points that are known");
+    return;
   }
   if (auto tripped = budgets::observe_proposer(run->breakers, run->study.governor.breakers, admitted > 0))
     trip(turn, *run, *tripped);

@@ -125,8 +125,8 @@ TEST(Ends, ProposersThatCannotBePaidEndTheSearchAndDoNotLeaveItWaiting) {
     home.tell(offers);
     EXPECT_EQ(home.all<Ask>().size(), 1u) << "60 do not fit into 50";
     home.score(home.all<Launch>().back().attempt, 0.5);
-    EXPECT_EQ(end_of(home),
-              std::string("done: budget ") + (money ? "llm_cost" : "llm_tokens") + ": 60 wanted, 50 left (an ask of random at its worst, and one launch)");
+    EXPECT_EQ(end_of(home), std::string("done: budget ") + (money ? "llm_cost" : "llm_tokens") +
+                                ": 60 wanted, 50 left (an ask of random at its worst, and one launch)");
   }
 }
 
@@ -167,6 +167,16 @@ TEST(Ends, AnAskWithoutAnAnswerFailsAfterItsPatienceAndTheProposerIsAskedAgain) 
   late.proposals.push_back({{{"x", 0.1}}, "", {}});
   home.tell(late);
   EXPECT_EQ(home.state, before) << "an answer to an ask that was given up changes nothing";
+}
+
+TEST(Ends, ASmallSpaceIsSearchedToItsEndAndThatIsAPlannedEnd) {
+  Home home = searching(without_limits());
+  for (std::int64_t asked = 0; home.ended.empty(); ++asked) {
+    ASSERT_LE(asked, 20);
+    while (home.live().asks.empty()) ASSERT_TRUE(home.wait());
+    home.offer({0.5});  // the baseline's point, and no other
+  }
+  EXPECT_EQ(end_of(home), "done: the proposers have nothing more");
 }
 
 TEST(Ends, UntilEndsARunThoughNothingElseHappens) {
