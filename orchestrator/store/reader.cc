@@ -32,11 +32,11 @@ Stored<void> find_database(const HomePaths& paths) {
   }
   if (::stat(paths.database.c_str(), &found) == 0) return {};
   if (errno != ENOENT) return budgets::unexpected(error_of_errno(errno, "open", paths.database));
-  return budgets::unexpected(
-      StoreError{StoreError::Kind::missing,
-                 fmt::format("there is no home at {} (no home.db in it); check --home and $OVERNIGHT_HOME, or start a run "
-                             "there first",
-                             paths.home)});
+  return budgets::unexpected(StoreError{
+      StoreError::Kind::missing,
+      fmt::format("there is no home at {} (no home.db in it); check --home and $OVERNIGHT_HOME, or start a run "
+                  "there first",
+                  paths.home)});
 }
 
 // Reads all rows of a started statement with `read`, which gives a Result with a text for its error.
@@ -58,8 +58,8 @@ Stored<std::vector<T>> all_of(Statement& statement, const std::string& path, Rea
 
 // The statement was started with one row more than the limit, which tells whether there is more.
 template <typename T, typename Read, typename Cursor>
-Stored<Page<T>> page_of(Statement& statement, const std::string& path, std::int64_t limit, std::int64_t start, Read read,
-                        Cursor cursor) {
+Stored<Page<T>> page_of(Statement& statement, const std::string& path, std::int64_t limit, std::int64_t start,
+                        Read read, Cursor cursor) {
   Stored<std::vector<T>> items = all_of<T>(statement, path, read);
   if (!items) return budgets::unexpected(items.error());
   Page<T> page;
@@ -181,7 +181,8 @@ Stored<HomeFacts> HomeReader::home() {
   return facts;
 }
 
-Stored<std::optional<RunFacts>> HomeReader::read_run(std::int64_t number, const std::string& id, const std::string& study) {
+Stored<std::optional<RunFacts>> HomeReader::read_run(std::int64_t number, const std::string& id,
+                                                     const std::string& study) {
   RunFacts facts;
   facts.number = number;
   rows_of_run_.start({id});
@@ -199,13 +200,27 @@ Stored<std::optional<RunFacts>> HomeReader::read_run(std::int64_t number, const 
   return std::optional<RunFacts>(std::move(facts));
 }
 
+Stored<std::map<core::SlotId, core::Slot>> HomeReader::slots() {
+  rows_of_run_.start({std::string()});
+  core::State state;
+  Stored<bool> row = rows_of_run_.step();
+  for (; row && *row; row = rows_of_run_.step()) {
+    if (rows_of_run_.text(0) != "home") continue;
+    const budgets::Result<void, std::string> read = core::read_home_row(state, rows_of_run_.text(1));
+    if (!read) return budgets::unexpected(corrupt(database_->path(), read.error()));
+  }
+  if (!row) return budgets::unexpected(row.error());
+  return std::move(state.slots);
+}
+
 Stored<Page<RunFacts>> HomeReader::runs(std::int64_t before, std::int64_t limit) {
   const Snapshot snapshot(begin_, end_);
   if (!snapshot.begun()) return budgets::unexpected(snapshot.begun().error());
   const std::int64_t start = before > 0 ? before : INT64_MAX;
   runs_.start({start, bounded(limit) + 1});
-  const Stored<Page<StartedRun>> started = page_of<StartedRun>(
-      runs_, database_->path(), bounded(limit), start, started_run_of, [](const StartedRun& run) { return run.number; });
+  const Stored<Page<StartedRun>> started =
+      page_of<StartedRun>(runs_, database_->path(), bounded(limit), start, started_run_of,
+                          [](const StartedRun& run) { return run.number; });
   if (!started) return budgets::unexpected(started.error());
   Page<RunFacts> page{{}, started->next, started->more};
   for (const StartedRun& run : started->items) {

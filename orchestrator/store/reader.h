@@ -5,6 +5,7 @@
 // One thread at a time.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,8 @@ class HomeReader {
   HomeReader& operator=(const HomeReader&) = delete;
 
   [[nodiscard]] Stored<HomeFacts> home();
+  // As the newest life of the orchestrator found them.
+  [[nodiscard]] Stored<std::map<core::SlotId, core::Slot>> slots();
 
   // Newest first. `before`: the `next` of the last page, 0 to begin.
   [[nodiscard]] Stored<Page<RunFacts>> runs(std::int64_t before, std::int64_t limit);
