@@ -1,14 +1,30 @@
 #include "orchestrator/cli/published_report.h"
 
 #include <algorithm>
-#include <fstream>
+#include <exception>
 #include <iostream>
 #include <map>
 
+#include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/terminal.h"
+#include "orchestrator/report/words.h"
+#include "orchestrator/store/durable_file.h"
 
 namespace overnight::cli {
 namespace {
+
+constexpr const char* program_version = "0.1.0";
+constexpr std::size_t terminal_rows = 10;
+
+std::string params_words(const core::Params& params) {
+  std::string words;
+  for (const auto& [name, value] : params) {
+    const double* number = std::get_if<double>(&value);
+    words +=
+        (words.empty() ? "" : " ") + name + "=" + (number != nullptr ? number_words(*number) : core::text_of(value));
+  }
+  return words;
+}
 
 // Reads page after page; what cannot be read is told once, and the rest is left out.
 template <typename Item, typename Ask>
@@ -63,32 +79,80 @@ std::vector<ports::KnownTrial> history_of(store::HomeReader& reader, const core:
   return history;
 }
 
-std::string ranked_table(store::HomeReader& reader, const core::RunId& run) {
-  const auto facts = reader.run(run);
-  if (!facts || !*facts) return "";
-  const core::Run& one = (*facts)->run;
-  std::vector<std::vector<std::string>> rows;
-  const auto add = [&](const std::string& rank, const core::Leader& leader) {
-    std::string params;
-    for (const auto& [name, value] : leader.origin.params)
-      params += (params.empty() ? "" : " ") + name + "=" + core::text_of(value);
-    rows.push_back({rank, "#" + std::to_string(core::number(leader.origin.id)), number_words(leader.search.mean()),
-                    leader.confirm.n > 0 ? number_words(leader.confirm.mean()) : "-",
-                    std::to_string(leader.search.n + leader.confirm.n), leader.origin.proposer, params});
-  };
-  for (std::size_t i = 0; i < one.leaders.size() && i < 10; ++i) add(std::to_string(i + 1), one.leaders[i]);
-  if (one.baseline) add("-", *one.baseline);
-  return table({"rank", "experiment", one.study.objective.metric, "confirmed", "n", "proposer", "parameters"}, rows,
-               100);
+std::optional<report::ReportData> report_data_of(store::HomeReader& reader, const core::RunId& run) {
+  auto facts = reader.run(run);
+  if (!facts) {
+    std::cerr << "overnight: " << facts.error().explain << "\n";
+    return std::nullopt;
+  }
+  if (!*facts) return std::nullopt;
+  report::ReportData data;
+  data.run = std::move((*facts)->run);
+  data.experiments = all_experiments(reader, run);
+  data.trials = all_trials(reader, run);
+  data.attempts = all_attempts(reader, run);
+  data.version = program_version;
+  data.written = RealClock().wall();
+  if (auto notes = reader.last_notes(run, store::page_max)) {
+    for (auto& numbered : *notes) data.notes.push_back(std::move(numbered.note));
+  }
+  if (auto slots = reader.slots()) {
+    for (auto& [id, slot] : *slots) data.slots.emplace(id, std::move(slot.found));
+  }
+  if (const auto home = reader.home()) {
+    data.home_uuid = home->uuid;
+    data.journal_entries = home->journal_entries;
+    if (const auto last = reader.entries(home->journal_entries - 1, 1); last && !last->items.empty())
+      data.journal_head = last->items.front().hash;
+  }
+  return data;
 }
 
-void publish_report(store::HomeReader& reader, const std::filesystem::path& home, const core::RunId& run) {
-  const std::filesystem::path folder = home / "runs" / run.text;
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  std::ofstream out(folder / "report.md");
-  out << "# " << run.text << "\n\n```\n" << ranked_table(reader, run) << "```\n";
-  if (!out) std::cerr << "overnight: the report cannot be written to " << folder.string() << "\n";
+std::string ranked_table(const report::ReportData& data) {
+  const report::Findings found = report::findings_of(data);
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const std::string& rank, const report::Result& result, const std::string& status) {
+    rows.push_back({rank, "#" + std::to_string(core::number(result.record->experiment)),
+                    report::estimate_words(result.estimate), std::to_string(result.estimate.n), status,
+                    result.record->proposer, params_words(result.record->params)});
+  };
+  for (std::size_t i = 0; i < found.ranked.size() && i < std::max(terminal_rows, found.confirmed); ++i) {
+    const report::Result& result = found.ranked[i];
+    add(report::rank_words(result.place), result, result.confirmed() ? "confirmed" : "search only");
+  }
+  if (found.baseline) add("-", *found.baseline, "baseline");
+  std::string out = clean(found.verdict.headline, 2000) + "\n";
+  if (rows.empty()) return out;
+  out += "\n" + table({"rank", "experiment", data.run.study.objective.metric, "n", "status", "proposer", "parameters"},
+                      rows, 100);
+  if (found.noise) out += "± is the half width of a 95 % interval; 2= is a tie.\n";
+  if (found.confirmed > 0 && found.confirmed < found.ranked.size())
+    out += "Scores of the search alone are chosen, and too good on average.\n";
+  return out;
+}
+
+std::string ranked_table(store::HomeReader& reader, const core::RunId& run) {
+  const auto data = report_data_of(reader, run);
+  return data ? ranked_table(*data) : "";
+}
+
+void publish_report(store::HomeReader& reader, const std::filesystem::path& home, const core::RunId& run) noexcept {
+  try {
+    const auto data = report_data_of(reader, run);
+    if (!data) return;
+    const report::Findings found = report::findings_of(*data);
+    const std::string folder = (home / "runs" / run.text).string();
+    const auto write = [&](const char* name, report::Format format) {
+      const auto made = store::make_folder(folder);
+      const auto written =
+          made ? store::write_whole(folder + "/" + name, report::write_report(*data, found, format)) : made;
+      if (!written) std::cerr << "overnight: the report cannot be written: " << written.error().explain << "\n";
+    };
+    write("report.html", report::Format::html);
+    write("report.md", report::Format::markdown);
+  } catch (const std::exception& error) {
+    std::cerr << "overnight: the report of " << run.text << " cannot be made: " << error.what() << "\n";
+  }
 }
 
 }  // namespace overnight::cli
