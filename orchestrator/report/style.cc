@@ -53,7 +53,7 @@ tr.reference>*{background:var(--track)}
 .param{display:inline-block;margin-right:8px;color:var(--dim)}.param b{color:var(--text);font-weight:600}
 .hypothesis{display:block;color:var(--dim);font-size:13px;font-style:italic}
 .dim{color:var(--dim);font-size:13px}.bad{color:var(--bad)}.good-text{color:var(--good);white-space:nowrap}
-.seeds{font-size:11px;color:var(--dim);white-space:normal;min-width:80px}
+.seeds{font-size:11px;color:var(--dim);white-space:normal;overflow-wrap:normal;min-width:84px}
 .swatch{display:inline-block;width:9px;height:9px;border-radius:50%;margin-right:7px}
 .notes td:nth-child(2){color:var(--dim)}
 figure{margin:0 0 6px}
