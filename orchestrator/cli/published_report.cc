@@ -26,6 +26,15 @@ std::string params_words(const core::Params& params) {
   return words;
 }
 
+// For terminals that speak no UTF-8.
+std::string in_their_signs(std::string text) {
+  constexpr std::string_view sign = "±";
+  if (look_of(1).utf8) return text;
+  for (std::size_t at = text.find(sign); at != std::string::npos; at = text.find(sign))
+    text.replace(at, sign.size(), "+-");
+  return text;
+}
+
 // Reads page after page; what cannot be read is told once, and the rest is left out.
 template <typename Item, typename Ask>
 std::vector<Item> every(Ask ask) {
@@ -113,7 +122,7 @@ std::string ranked_table(const report::ReportData& data) {
   std::vector<std::vector<std::string>> rows;
   const auto add = [&](const std::string& rank, const report::Result& result, const std::string& status) {
     rows.push_back({rank, "#" + std::to_string(core::number(result.record->experiment)),
-                    report::estimate_words(result.estimate), std::to_string(result.estimate.n), status,
+                    in_their_signs(report::estimate_words(result.estimate)), std::to_string(result.estimate.n), status,
                     result.record->proposer, params_words(result.record->params)});
   };
   for (std::size_t i = 0; i < found.ranked.size() && i < std::max(terminal_rows, found.confirmed); ++i) {
@@ -121,11 +130,11 @@ std::string ranked_table(const report::ReportData& data) {
     add(report::rank_words(result.place), result, result.confirmed() ? "confirmed" : "search only");
   }
   if (found.baseline) add("-", *found.baseline, "baseline");
-  std::string out = clean(found.verdict.headline, 2000) + "\n";
+  std::string out = clean(in_their_signs(found.verdict.headline), 2000) + "\n";
   if (rows.empty()) return out;
   out += "\n" + table({"rank", "experiment", data.run.study.objective.metric, "n", "status", "proposer", "parameters"},
                       rows, 100);
-  if (found.noise) out += "± is the half width of a 95 % interval; 2= is a tie.\n";
+  if (found.noise) out += in_their_signs("± is the half width of a 95 % interval; 2= is a tie.\n");
   if (found.confirmed > 0 && found.confirmed < found.ranked.size())
     out += "Scores of the search alone are chosen, and too good on average.\n";
   return out;
