@@ -18,8 +18,18 @@ struct AttentionShape {
 
 std::size_t attention_scratch(AttentionShape shape);  // in floats
 
+// A matrix in memory: element (r, c) is data[r * row_stride + c * column_stride].
+struct Matrix {
+  const float* data = nullptr;
+  std::size_t row_stride = 0, column_stride = 1;
+};
+
 struct Backend {
   const char* name;
+
+  // out[rows, columns] = a[rows, depth] * b[depth, columns], plus what is in `out` if `add`. One stride of each is 1.
+  void (*product)(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,
+                  std::size_t depth, bool add);
 
   // out[rows, width] = table[ids[row], :]
   void (*embedding_forward)(float* out, const std::int32_t* ids, const float* table, std::size_t rows,
@@ -72,15 +82,22 @@ const Backend& cpu_backend();
 const Backend* cpu_backend_named(const char* name);
 
 // out[rows, outputs] = in[rows, inputs] * weights[outputs, inputs]^T, plus what is in `out` if `add`
-void linear_forward(float* out, const float* in, const float* weights, std::size_t rows, std::size_t inputs,
-                    std::size_t outputs, bool add);
-void linear_backward_input(float* din, const float* dout, const float* weights, std::size_t rows, std::size_t inputs,
-                           std::size_t outputs, bool add);
-void linear_backward_weights(float* dweights, const float* dout, const float* in, std::size_t rows, std::size_t inputs,
-                             std::size_t outputs, bool add);
+inline void linear_forward(const Backend& backend, float* out, const float* in, const float* weights, std::size_t rows,
+                           std::size_t inputs, std::size_t outputs, bool add) {
+  backend.product(out, outputs, {in, inputs, 1}, {weights, 1, inputs}, rows, outputs, inputs, add);
+}
+inline void linear_backward_input(const Backend& backend, float* din, const float* dout, const float* weights,
+                                  std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
+  backend.product(din, inputs, {dout, outputs, 1}, {weights, inputs, 1}, rows, inputs, outputs, add);
+}
+inline void linear_backward_weights(const Backend& backend, float* dweights, const float* dout, const float* in,
+                                    std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
+  backend.product(dweights, inputs, {dout, 1, outputs}, {in, inputs, 1}, outputs, inputs, rows, add);
+}
 
-// Matrix products use the calling thread alone from now on.
-void use_one_thread_per_call();
+// The same product as Backend::product by OpenBLAS, on the calling thread: what ours is measured against.
+void blas_product(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,
+                  std::size_t depth, bool add);
 
 // Numbers too small for full precision become 0 on the calling thread: they cost a hundred times as much as others.
 void flush_denormals();

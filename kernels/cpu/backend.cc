@@ -50,25 +50,14 @@ const Backend& cpu_backend() {
 
 std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows * shape.context; }
 
-void linear_forward(float* out, const float* in, const float* weights, std::size_t rows, std::size_t inputs,
-                    std::size_t outputs, bool add) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(rows), narrow(outputs), narrow(inputs), 1, in,
-              narrow(inputs), weights, narrow(inputs), add ? 1.0f : 0.0f, out, narrow(outputs));
+void blas_product(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,
+                  std::size_t depth, bool add) {
+  openblas_set_num_threads(1);
+  const bool a_turned = a.column_stride != 1, b_turned = b.column_stride != 1;
+  cblas_sgemm(CblasRowMajor, a_turned ? CblasTrans : CblasNoTrans, b_turned ? CblasTrans : CblasNoTrans, narrow(rows),
+              narrow(columns), narrow(depth), 1, a.data, narrow(a_turned ? a.column_stride : a.row_stride), b.data,
+              narrow(b_turned ? b.column_stride : b.row_stride), add ? 1.0f : 0.0f, out, narrow(stride));
 }
-
-void linear_backward_input(float* din, const float* dout, const float* weights, std::size_t rows, std::size_t inputs,
-                           std::size_t outputs, bool add) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, narrow(rows), narrow(inputs), narrow(outputs), 1, dout,
-              narrow(outputs), weights, narrow(inputs), add ? 1.0f : 0.0f, din, narrow(inputs));
-}
-
-void linear_backward_weights(float* dweights, const float* dout, const float* in, std::size_t rows, std::size_t inputs,
-                             std::size_t outputs, bool add) {
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, narrow(outputs), narrow(inputs), narrow(rows), 1, dout,
-              narrow(outputs), in, narrow(inputs), add ? 1.0f : 0.0f, dweights, narrow(inputs));
-}
-
-void use_one_thread_per_call() { openblas_set_num_threads(1); }
 
 void flush_denormals() {
 #if defined(__x86_64__)

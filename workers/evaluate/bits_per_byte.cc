@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
 #include <numbers>
 
+#include "workers/model/block.h"
 #include "workers/trainer/crew.h"
 
 namespace overnight::workers {
@@ -32,14 +31,11 @@ double bits_of_row(const float* logits, std::size_t width, const Row& row, const
 
 // What one thread scores with.
 struct Scorer {
-  std::unique_ptr<float, decltype(&std::free)> arena;
+  Block arena;
   std::vector<std::int32_t> inputs;
   Memory memory;
   Scorer(const Graph& graph, const float* parameters, std::size_t tokens)
-      : arena(static_cast<float*>(std::aligned_alloc(64, (graph.arena_floats() * sizeof(float) + 63) / 64 * 64)),
-              std::free),
-        inputs(tokens) {
-    if (!arena) throw std::bad_alloc();
+      : arena(graph.arena_floats()), inputs(tokens) {
     memory.backend = &kernels::cpu_backend();
     memory.parameters = parameters;
     memory.arena = arena.get();
@@ -93,7 +89,6 @@ std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch) {
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, std::size_t threads) {
-  kernels::use_one_thread_per_call();
   const Transformer model = make_transformer(config, batch, Graph::Purpose::inference);
   const auto context = static_cast<std::size_t>(config.context), width = static_cast<std::size_t>(config.vocabulary);
   std::vector<Scorer> scorers;

@@ -131,11 +131,13 @@ int run(int argc, char** argv) {
 }  // namespace overnight::workers
 
 int main(int argc, char** argv) {
-  overnight::kernels::restart_with_better_blas_core(argv);
   try {
     return overnight::workers::run(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "overnight-eval: not enough memory for this model\n");
     return 3;
+  } catch (const std::exception& failed) {  // a file that can be opened and not read: a folder, a device
+    std::fprintf(stderr, "overnight-eval: %s\n", failed.what());
+    return 2;
   }
 }

@@ -94,16 +94,17 @@ struct ResidualLinear final : Op {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
       float* to = g.value(m, out) + from * outputs;
       std::memcpy(to, g.read(m, residual) + from * outputs, count * outputs * sizeof(float));
-      kernels::linear_forward(to, g.read(m, in) + from * inputs, g.read(m, weights), count, inputs, outputs, true);
+      kernels::linear_forward(*m.backend, to, g.read(m, in) + from * inputs, g.read(m, weights), count, inputs, outputs,
+                              true);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
       const float* dout = g.gradient(m, out) + from * outputs;
-      kernels::linear_backward_input(g.gradient(m, in) + from * inputs, dout, g.read(m, weights), count, inputs,
-                                     outputs, adds[0]);
-      kernels::linear_backward_weights(g.gradient(m, weights), dout, g.read(m, in) + from * inputs, count, inputs,
-                                       outputs, adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, g.gradient(m, in) + from * inputs, dout, g.read(m, weights), count,
+                                     inputs, outputs, adds[0]);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, g.read(m, in) + from * inputs, count,
+                                       inputs, outputs, adds[1] || from > 0);
       pass_on(m, g.gradient(m, residual) + from * outputs, dout, count * outputs, adds[2]);
     });
   }
@@ -143,8 +144,8 @@ struct NormLinear final : Op {
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(g.value(m, out) + from * outputs, g.scratch(m), g.read(m, weights), count, normed.width,
-                              outputs, false);
+      kernels::linear_forward(*m.backend, g.value(m, out) + from * outputs, g.scratch(m), g.read(m, weights), count,
+                              normed.width, outputs, false);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
@@ -153,9 +154,9 @@ struct NormLinear final : Op {
       float* dx = x + normed.block * normed.width;
       const float* dout = g.gradient(m, out) + from * outputs;
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(g.gradient(m, weights), dout, x, count, normed.width, outputs,
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, x, count, normed.width, outputs,
                                        adds[1] || from > 0);
-      kernels::linear_backward_input(dx, dout, g.read(m, weights), count, normed.width, outputs, false);
+      kernels::linear_backward_input(*m.backend, dx, dout, g.read(m, weights), count, normed.width, outputs, false);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }
@@ -192,7 +193,8 @@ struct NormQkv final : Op {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       float* product = g.scratch(m) + 2 * normed.block * normed.width;
       normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(product, g.scratch(m), g.read(m, weights), count, normed.width, outputs, false);
+      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, weights), count, normed.width, outputs,
+                              false);
       m.backend->qk_forward(product, g.value(m, rstd_qk) + from * 2 * shape.heads, turns->data(), shape, from, count);
       std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(float));
     });
@@ -205,9 +207,9 @@ struct NormQkv final : Op {
       m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs, g.read(m, rstd_qk) + from * 2 * shape.heads,
                              turns->data(), shape, from, count);
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
                                        adds[1] || from > 0);
-      kernels::linear_backward_input(dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
+      kernels::linear_backward_input(*m.backend, dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }
@@ -255,10 +257,10 @@ struct NormMlp final : Op {
       float* y = g.value(m, out) + from * width;
       float* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
       normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(product, g.scratch(m), g.read(m, up), count, width, inner, false);
+      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, inner, false);
       m.backend->relu2_forward(h, product, count * inner);
       std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(float));
-      kernels::linear_forward(y, h, g.read(m, down), count, inner, width, true);
+      kernels::linear_forward(*m.backend, y, h, g.read(m, down), count, inner, width, true);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
@@ -269,12 +271,13 @@ struct NormMlp final : Op {
       float* dh = dx + normed.block * width;
       const float* h = g.read(m, hidden) + from * inner;
       const float* dy = g.gradient(m, out) + from * width;
-      kernels::linear_backward_weights(g.gradient(m, down), dy, h, count, inner, width, adds[2] || from > 0);
-      kernels::linear_backward_input(dh, dy, g.read(m, down), count, inner, width, false);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, h, count, inner, width,
+                                       adds[2] || from > 0);
+      kernels::linear_backward_input(*m.backend, dh, dy, g.read(m, down), count, inner, width, false);
       m.backend->relu2_backward(dh, dh, h, count * inner);
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(g.gradient(m, up), dh, x, count, width, inner, adds[1] || from > 0);
-      kernels::linear_backward_input(dx, dh, g.read(m, up), count, width, inner, false);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, up), dh, x, count, width, inner, adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, dh, g.read(m, up), count, width, inner, false);
       pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);
       normed.pass_back(g, m, dx, from, count, true);
     });
@@ -296,7 +299,8 @@ struct NormHeadLoss final : Op {
   float* logits(const Graph& g, Memory& m) const { return g.scratch(m) + 2 * normed.block * normed.width; }
   void make_logits(const Graph& g, Memory& m, std::size_t from, std::size_t count) const {
     normed.make(g, m, g.scratch(m), from, count);
-    kernels::linear_forward(logits(g, m), g.scratch(m), g.read(m, weights), count, normed.width, vocabulary, false);
+    kernels::linear_forward(*m.backend, logits(g, m), g.scratch(m), g.read(m, weights), count, normed.width, vocabulary,
+                            false);
   }
   void forward(const Graph& g, Memory& m) const override {
     m.loss = 0;
@@ -313,9 +317,9 @@ struct NormHeadLoss final : Op {
       float* d = logits(g, m);
       float* dx = g.scratch(m) + normed.block * normed.width;
       m.loss += m.backend->cross_entropy(d, m.targets + from, count, vocabulary, m.loss_scale);
-      kernels::linear_backward_weights(g.gradient(m, weights), d, g.scratch(m), count, normed.width, vocabulary,
-                                       adds[1] || from > 0);
-      kernels::linear_backward_input(dx, d, g.read(m, weights), count, normed.width, vocabulary, false);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), d, g.scratch(m), count, normed.width,
+                                       vocabulary, adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, d, g.read(m, weights), count, normed.width, vocabulary, false);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include "workers/model/config.h"
 
@@ -58,10 +59,13 @@ Result<Documents, std::string> read_documents(const fs::path& folder) {
   std::uint64_t total = 0;
   for (const fs::path& file : *files) {
     std::ifstream in(file, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    std::ostringstream whole;
+    whole << in.rdbuf();  // an empty file sets failbit, which is no failure
+    const std::string text = whole.str();
     total += text.size();
-    if (!in || total > corpus_bytes_max)
-      return unexpected(file.string() + (in ? ": the corpus is larger than 4 GiB" : ": cannot be read"));
+    if (in.bad() || !in.is_open() || total > corpus_bytes_max)
+      return unexpected(file.string() +
+                        (in.is_open() && !in.bad() ? ": the corpus is larger than 4 GiB" : ": cannot be read"));
     std::vector<std::int32_t> tokens{document_start};
     tokens.reserve(text.size() + 1);
     for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto progress_every = std::chrono::seconds(1);
-constexpr double usual_share = 0.6;  // of the products' speed, that trainings reach (kernels/BENCHMARKS.md)
+constexpr double usual_share = 0.6;  // of sgemm's speed, that trainings reach (kernels/BENCHMARKS.md)
 constexpr double loss_max = 100;     // beyond, or not a number: the training has diverged
 
 std::atomic<bool> stop_asked = false;
@@ -132,10 +132,10 @@ void print_plan(const TrainingSettings& settings) {
   std::printf("tokens per step   %zu\n", plan.tokens_per_step);
   std::printf("threads           %lld, lanes %lld\n", static_cast<long long>(settings.threads),
               static_cast<long long>(lanes_of(settings)));
-  std::printf("kernels           %s; products by OpenBLAS %s\n", kernels::cpu_backend().name, kernels::blas_core());
-  std::printf("products          %.1f GFLOP/s, measured now\n", products / 1e9);
-  std::printf("expected          %.0f tokens/s, at %.0f %% of the products' speed\n",
-              usual_share * products / plan.flops_per_token, 100 * usual_share);
+  std::printf("kernels           %s\n", kernels::cpu_backend().name);
+  std::printf("sgemm             %.1f GFLOP/s by OpenBLAS %s, measured now\n", products / 1e9, kernels::blas_core());
+  std::printf("expected          %.0f tokens/s, at %.0f %% of that\n", usual_share * products / plan.flops_per_token,
+              100 * usual_share);
 }
 
 // Where the CPU time went, the most expensive kind of op first.
@@ -264,5 +264,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "overnight-train: not enough memory for this model and batch (see --plan)\n");
     return 3;
+  } catch (const std::exception& failed) {  // a file that can be opened and not read: a folder, a device
+    std::fprintf(stderr, "overnight-train: %s\n", failed.what());
+    return 2;
   }
 }

@@ -1,4 +1,4 @@
-// How fast this machine multiplies matrices: what a training's speed is measured against.
+// How fast OpenBLAS multiplies matrices on this machine: what a training's speed is measured against.
 #pragma once
 
 #include <cstddef>

@@ -2,34 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <map>
-#include <new>
 #include <random>
 
+#include "workers/model/block.h"
 #include "workers/trainer/crew.h"
 
 namespace overnight::workers {
 namespace {
-
-// Floats on cache-line boundaries, zeroed.
-class Block {
- public:
-  explicit Block(std::size_t floats)
-      : data_(static_cast<float*>(std::aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64))), floats_(floats) {
-    if (data_ == nullptr) throw std::bad_alloc();
-    std::memset(data_, 0, floats_ * sizeof(float));
-  }
-  ~Block() { std::free(data_); }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
-  float* get() const { return data_; }
-
- private:
-  float* data_;
-  std::size_t floats_;
-};
 
 constexpr float adam_epsilon = 1e-8f;
 constexpr std::size_t piece_floats = 16384;
@@ -139,7 +120,6 @@ struct Training::Impl {
         squares(pieces.size()),
         random(static_cast<std::uint64_t>(s.seed)),
         crew(static_cast<std::size_t>(s.threads)) {
-    kernels::use_one_thread_per_call();
     initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed));
     stream.reserve(documents.bytes() + documents.tokens.size());
     for (const auto& tokens : documents.tokens) stream.insert(stream.end(), tokens.begin(), tokens.end());

@@ -1,0 +1,31 @@
+#include "workers/model/block.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <new>
+#include <utility>
+
+namespace overnight::workers {
+namespace {
+
+constexpr std::size_t large_page = std::size_t{2} << 20;
+
+}  // namespace
+
+Block::Block(std::size_t floats) : bytes_(floats * sizeof(float) + large_page) {
+  mapping_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping_ == MAP_FAILED) throw std::bad_alloc();
+  madvise(mapping_, bytes_, MADV_HUGEPAGE);  // if it is refused, small pages do
+  const auto at = (reinterpret_cast<std::uintptr_t>(mapping_) + large_page - 1) / large_page * large_page;
+  data_ = reinterpret_cast<float*>(at);
+}
+
+Block::~Block() {
+  if (mapping_ != nullptr) munmap(mapping_, bytes_);
+}
+
+Block::Block(Block&& other) noexcept
+    : mapping_(std::exchange(other.mapping_, nullptr)), bytes_(other.bytes_), data_(other.data_) {}
+
+}  // namespace overnight::workers
