@@ -84,7 +84,7 @@ TEST_F(Programs, ADivergedTrainingFailsAndSaysSo) {
 TEST_F(Programs, BadWordsAreRefusedWithStatusTwo) {
   for (const char* words :
        {"overnight-train --learning_rate", "overnight-train --nonsense 3 --steps 1", "overnight-train --steps x",
-        "overnight-train missing.json", "overnight-train --steps 1 --width 30 --heads 4",
+        "overnight-train missing.json", "overnight-train /tmp", "overnight-eval /proc/self", "overnight-train --steps 1 --width 30 --heads 4",
         "overnight-train --steps 1 --data /nonexistent", "overnight-train", "overnight-eval",
         "overnight-eval x --bytes 0", "overnight-train --steps 1 --seconds 1", "overnight-eval /nonexistent",
         "overnight-eval --bad", "overnight-eval --prepare /nonexistent /nonexistent2"}) {
