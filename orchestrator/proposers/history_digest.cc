@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "orchestrator/proposers/offers.h"
 #include "orchestrator/proposers/told.h"
@@ -51,7 +53,7 @@ std::string line_of(const Seen& seen, const std::string& metric) {
   line += seen.scored() ? fmt::format("{}={:.6g}", metric, seen.mean()) : "failed: " + told(seen.failure, 64);
   if (seen.scores > 1) line += fmt::format(" (mean of {})", seen.scores);
   if (seen.scored() && seen.failures > 0) line += fmt::format(" ({} failed)", seen.failures);
-  line += " " + json_text(json_of(seen.first->params));
+  line += " " + json_text(json_of(rounded(seen.first->params)));
   const std::string why = told(seen.first->hypothesis, digest_hypothesis_bytes_max);
   if (!why.empty()) line += " by " + seen.first->proposer + ": " + json_text(why);
   return line;
@@ -95,30 +97,44 @@ std::string counts(const std::vector<Seen>& all, std::size_t pending) {
 
 }  // namespace
 
+core::Params rounded(core::Params params) {
+  for (auto& [_, value] : params) {
+    if (double* real = std::get_if<double>(&value)) *real = std::strtod(fmt::format("{:.6g}", *real).c_str(), nullptr);
+  }
+  return params;
+}
+
 std::string digest_of(const ports::AskRequest& request, const core::Objective& objective, std::size_t bytes_max) {
   const std::vector<Seen> all = experiments_of(request.history);
   Room room(bytes_max);
   room.line(counts(all, request.pending.size()));
 
-  std::vector<const Seen*> best, failed;
-  for (const Seen& seen : all) (seen.scored() ? best : failed).push_back(&seen);
+  std::vector<const Seen*> baseline, best, failed, last;
+  for (const Seen& seen : all) {
+    (seen.scored() ? best : failed).push_back(&seen);
+    if (seen.first->proposer == "baseline") baseline.push_back(&seen);
+    last.push_back(&seen);
+  }
   const double sign = objective.direction == core::Direction::minimize ? 1 : -1;
   std::stable_sort(best.begin(), best.end(),
                    [&](const Seen* a, const Seen* b) { return sign * a->mean() < sign * b->mean(); });
+  std::set<const Seen*> listed;  // each experiment once
   const auto list = [&](const std::string& heading, auto begin, auto end, std::size_t most) {
     room.heading(heading);
-    for (std::size_t i = 0; i < most && begin != end; ++i, ++begin) {
+    for (std::size_t i = 0; i < most && begin != end; ++begin) {
+      if (listed.contains(*begin)) continue;
       if (!room.line(line_of(**begin, objective.metric))) return;
+      listed.insert(*begin);
+      ++i;
     }
   };
+  list("Baseline:", baseline.begin(), baseline.end(), 1);
   list("Best, the best first:", best.begin(), best.end(), digest_best_max);
   list("Failed, the latest first:", failed.rbegin(), failed.rend(), digest_failures_max);
-  std::vector<const Seen*> last;
-  for (const Seen& seen : all) last.push_back(&seen);
-  list("Last, the latest first:", last.rbegin(), last.rend(), digest_last_max);
+  list("Others, the latest first:", last.rbegin(), last.rend(), digest_last_max);
   room.heading("Pending, not finished:");
   for (std::size_t i = 0; i < std::min(request.pending.size(), digest_pending_max); ++i) {
-    if (!room.line(json_text(json_of(request.pending[i])))) break;
+    if (!room.line(json_text(json_of(rounded(request.pending[i]))))) break;
   }
   return room.take();
 }

@@ -5,7 +5,7 @@
 #include <ctime>
 #include <set>
 
-#include "orchestrator/proposers/known_points.h"
+#include "orchestrator/proposers/history_digest.h"
 #include "orchestrator/proposers/told.h"
 
 namespace overnight::proposers {
@@ -88,6 +88,7 @@ class LlmProposer::Talk {
                           reply_body_bytes_max};
       if (!settings_.key.empty()) request.headers.push_back("Authorization: Bearer " + settings_.key);
       auto came = self_.http_.post(request);
+      self_.reached_ = self_.reached_ || came.has_value();
       if (came) {  // before anything is cut: half a key is a key
         came->body = without_secret(std::move(came->body), settings_.key);
         came->location = without_secret(std::move(came->location), settings_.key);
@@ -114,7 +115,8 @@ class LlmProposer::Talk {
 
   // Waits before the next try; false if there is none.
   bool wait(const Verdict& verdict, int tries) {
-    if (tries == tries_max) return !fail(verdict.reason + " (" + std::to_string(tries) + " tries)");
+    if (tries == (self_.reached_ ? tries_max : tries_before_contact_max))
+      return !fail(verdict.reason + " (" + std::to_string(tries) + " tries)");
     const Millis pause =
         verdict.asked_wait.value_or(wait_before_retry(settings_.retry_first, tries, request_.seed ^ request_.count));
     if (pause > retry_after_max || pause >= left())
@@ -185,11 +187,13 @@ class LlmProposer::Talk {
     return fail(why);
   }
 
+  // By the digits that the model was shown: a rounded copy of a known point is no new idea.
   bool all_known() const {
-    KnownPoints points;
-    points.begin(request_);
+    std::set<std::string> points;
+    for (const core::Params& params : request_.pending) points.insert(core::canonical_hash(rounded(params)));
+    for (const ports::KnownTrial& trial : request_.history) points.insert(core::canonical_hash(rounded(trial.params)));
     return std::all_of(answer_.proposals.begin(), answer_.proposals.end(), [&](const core::Proposal& proposal) {
-      return points.contains(core::canonical_hash(proposal.params));
+      return points.contains(core::canonical_hash(rounded(proposal.params)));
     });
   }
 

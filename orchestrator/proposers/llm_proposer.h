@@ -55,6 +55,7 @@ class LlmProposer final : public ports::Proposer {
   Dialect dialect_;
   std::string other_model_;  // that the server said it used, once told
   bool price_told_ = false;
+  bool reached_ = false;  // it answered once, in this life
 };
 
 }  // namespace overnight::proposers

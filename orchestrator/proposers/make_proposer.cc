@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 #include "orchestrator/proposers/command_proposer.h"
 #include "orchestrator/proposers/command_wire.h"
@@ -120,7 +121,8 @@ Made make_llm(const core::Study& study, const core::ProposerSpec& spec, const Su
   return proposer;
 }
 
-// What a program may see of this process: where programs and homes are, and how people write; no secret.
+// What a program may see of this process: where programs and homes are, and how people write; no secret but
+// those that the study names (env_pass).
 constexpr const char* passed_on[] = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"};
 
 Made make_command(const core::Study& study, const core::ProposerSpec& spec, const Surroundings& around) {
@@ -134,6 +136,12 @@ Made make_command(const core::Study& study, const core::ProposerSpec& spec, cons
   for (const char* name : passed_on) {
     const auto value = around.environment ? around.environment(name) : std::nullopt;
     if (value) settings.program.env[name] = *value;
+  }
+  std::istringstream passed(text_setting(spec, "env_pass"));
+  for (std::string name; passed >> name;) {
+    const auto value = around.environment ? around.environment(name) : std::nullopt;
+    if (!value) return unexpected("env_pass: " + name + " is not set in this environment; export it first");
+    settings.program.env[name] = *value;
   }
   settings.program.env["OVERNIGHT_PROPOSER"] = spec.name;
   settings.program.folder = around.folder;

@@ -120,6 +120,10 @@ class Machine {
                                                                 : is_program(program);
       if (!found) complain(where + ".command", program + " is not found or cannot be executed");
     }
+    if (const auto passed = spec.settings.find("env_pass"); passed != spec.settings.end()) {
+      std::istringstream names(passed->second);
+      for (std::string name; names >> name;) must_be_set(where + ".env_pass", name);
+    }
     if (const auto key = spec.settings.find("api_key_env"); key != spec.settings.end())
       must_be_set(where + ".api_key_env", key->second);
   }

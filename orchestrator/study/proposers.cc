@@ -163,6 +163,13 @@ void read_llm(Section& proposer, core::ProposerSpec& spec) {
 }
 
 void read_command_proposer(Section& proposer, const fs::path& folder, core::ProposerSpec& spec) {
+  std::vector<std::string> passed;
+  proposer.texts("env_pass", passed);
+  for (const std::string& name : passed) {
+    if (!good_name(name) || name.find_first_of("-.") != std::string::npos)
+      proposer.error("env_pass", shown(name) + " is no environment variable; write names like MY_TOKEN");
+    spec.settings["env_pass"] += (spec.settings["env_pass"].empty() ? "" : " ") + name;
+  }
   spec.command = read_command(proposer, folder);
   if (spec.command.empty()) return;
   std::string& program = spec.command.front();

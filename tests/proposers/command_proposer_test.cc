@@ -263,12 +263,18 @@ TEST_F(CommandTest, SeesNothingOfThisProcessButWhatItIsGiven) {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
+  with_command.proposers[0].settings["env_pass"] = "OVERNIGHT_TEST_TOKEN OVERNIGHT_TEST_NOT_SET";
+  EXPECT_EQ(make_proposer(with_command, 0, around).error(),
+            "env_pass: OVERNIGHT_TEST_TOKEN is not set in this environment; export it first");
+  setenv("OVERNIGHT_TEST_TOKEN", "given", 1);
+  with_command.proposers[0].settings["env_pass"] = "OVERNIGHT_TEST_TOKEN";
   auto proposer = make_proposer(with_command, 0, around);
   ASSERT_TRUE(proposer) << proposer.error();
   EXPECT_EQ((*proposer)->ask(asking()).failure, "");
   close(open_file);
   const std::string env = read("env");
   EXPECT_EQ(env.find("sk-very-secret"), std::string::npos) << env;
+  EXPECT_NE(env.find("OVERNIGHT_TEST_TOKEN=given"), std::string::npos) << env;
   EXPECT_NE(env.find("OVERNIGHT_PROPOSER=mine"), std::string::npos);
   EXPECT_NE(env.find("PATH="), std::string::npos);
   EXPECT_EQ(read("fds").find_first_of("456789"), std::string::npos) << read("fds");

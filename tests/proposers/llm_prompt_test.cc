@@ -80,6 +80,22 @@ TEST(Digest, RepeatsOfAnExperimentAreOneLineWithTheirMean) {
   EXPECT_NE(text.find("#1 loss=0.6 (mean of 2) (1 failed)"), std::string::npos) << text;
 }
 
+TEST(Digest, ListsEachExperimentOnceAndTheBaselineFirst) {
+  ports::AskRequest request;
+  for (std::int64_t i = 1; i <= 40; ++i)
+    request.history.push_back(
+        {core::ExperimentId{i}, {{"lr", 0.1}}, static_cast<double>(100 - i), "", i == 1 ? "baseline" : "tpe", ""});
+  const std::string text = digest_of(request, study().objective, history_bytes_max);
+  for (std::int64_t i = 1; i <= 40; ++i) EXPECT_LE(count_of(text, "\n#" + std::to_string(i) + " "), 1u) << i;
+  EXPECT_NE(text.find("Baseline:\n#1 loss=99"), std::string::npos) << text;
+}
+
+TEST(Digest, ShowsSixDigitsOfANumber) {
+  ports::AskRequest request;
+  request.history = {trial(1, 0.003002878631064172, 0.5)};
+  EXPECT_NE(digest_of(request, study().objective, 1000).find("{\"lr\":0.00300288}"), std::string::npos);
+}
+
 TEST(Digest, IsBoundedWhateverTheHistory) {
   ports::AskRequest request;
   for (std::int64_t i = 1; i <= 5000; ++i)

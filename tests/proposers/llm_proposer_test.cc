@@ -128,7 +128,7 @@ TEST(Llm, PartOfAReplyIsEnough) {
 
 TEST(Llm, PointsThatAreKnownAreSentBackOnceAndThenLeftToTheCore) {
   ports::AskRequest request = asking();
-  request.pending.push_back({{"lr", 0.01}, {"depth", std::int64_t{4}}, {"mixer", std::string("conv")}});
+  request.pending.push_back({{"lr", 0.0100000003}, {"depth", std::int64_t{4}}, {"mixer", std::string("conv")}});
   const Once repaired({good(), says(answer_with(other_point))}, request);
   EXPECT_EQ(repaired.answer.proposals.at(0).params.at("lr"), core::ParamValue(0.02));
   const Once stubborn({good()}, request);
@@ -154,7 +154,7 @@ TEST(Llm, WhatPassesIsTriedAgainWithinItsBounds) {
   EXPECT_FALSE(busy.answer.cost_unknown) << "an error costs nothing";
   const Once dead({error(503, "Loading model")});
   EXPECT_EQ(dead.server.requests().size(), static_cast<std::size_t>(tries_max));
-  EXPECT_EQ(dead.answer.failure, "the server answered 503: Loading model (error) (5 tries)");
+  EXPECT_EQ(dead.answer.failure, "the server answered 503: Loading model (error) (8 tries)");
   EXPECT_EQ(dead.answer.used.money, MicroUsd{});
 }
 
@@ -198,6 +198,7 @@ TEST(Llm, AServerThatIsNotThereIsAFailureThatCostsNothing) {
   dead.base_url = gone;
   const auto answer = LlmProposer(study(), dead).ask(asking());
   EXPECT_NE(answer.failure.find("Failed to connect"), std::string::npos) << answer.failure;
+  EXPECT_NE(answer.failure.find("(3 tries)"), std::string::npos) << "soon told: the address may be wrong";
   EXPECT_FALSE(answer.cost_unknown);
   EXPECT_EQ(answer.used, budgets::Cost{});
 }

@@ -87,13 +87,13 @@ TEST_F(Machine, NamesFoldersDataAndVariablesThatAreMissing) {
   study_.task.holdout_data = "/no/holdout";
   study_.task.secrets = {{"OVN_TEST_NO_SUCH_SECRET", "train"}};
   core::ProposerSpec llm{"llm", "llm", 1, {{"api_key_env", "OVN_TEST_NO_SUCH_KEY"}}, {}, {}};
-  core::ProposerSpec command{"command", "command", 1, {}, {}, {"/no/asker"}};
+  core::ProposerSpec command{"command", "command", 1, {{"env_pass", "OVN_TEST_NO_SUCH_TOKEN"}}, {}, {"/no/asker"}};
   study_.proposers = {llm, command};
   for (const char* words :
        {"task.workspace: /no/workspace is not a folder", "task.mounts: /no/mount does not exist",
         "task.evaluate.private.validation: /no/valid does not exist", "holdout: /no/holdout does not exist",
         "task.secrets: OVN_TEST_NO_SUCH_SECRET is not set", "proposers[0].api_key_env: OVN_TEST_NO_SUCH_KEY is not set",
-        "proposers[1].command: /no/asker is not found"})
+        "proposers[1].command: /no/asker is not found", "proposers[1].env_pass: OVN_TEST_NO_SUCH_TOKEN is not set"})
     expect_said(words);
 }
 

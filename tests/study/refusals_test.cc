@@ -188,6 +188,7 @@ TEST(Refusal, OfProposers) {
       {{"proposers=[{kind: list, points: [{x: 0}, {x: 9}]}]"},
        "proposers[0].points[1].x: this point is not in the space"},
       {{"proposers=[{kind: command}]"}, "proposers[0].command: is missing"},
+      {{"proposers=[{kind: command, command: [sh], env_pass: [A=B]}]"}, "\"A=B\" is no environment variable"},
       {{"proposers=[{kind: llm, base_url: \"http://h\"}]"}, "proposers[0].model: is missing"},
       {{"proposers=[{kind: llm, model: m}]"}, "proposers[0].base_url: is missing"},
       {{"proposers=[{kind: llm, model: m, base_url: localhost}]"}, "\"localhost\" is no address"},
