@@ -21,10 +21,18 @@ namespace {
 
 int pidfd_open(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
+// What can be read of a file of /proc. A process that ends between open and read is an exception of the stream's
+// buffer, which would end this program; a stream that takes the buffer as a whole keeps it to itself.
+std::string text_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
 // Field 22 of /proc/PID/stat: start time in clock ticks. Empty if the process is gone or a zombie.
 std::string start_time(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string text = text_of("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t close = text.rfind(')');
   if (close == std::string::npos) return "";
   std::istringstream fields(text.substr(close + 1));
