@@ -89,14 +89,13 @@ void ask_proposers(Turn& turn) {
     // Bounded by the number of proposers: each is asked at most once at a time.
     for (std::size_t i = 0; i < run.proposers.size(); ++i) {
       const Demand demand = demand_of(turn.state, run);
-      // A slow proposer's open ask does not count while slots would stand empty: others step in.
+      // A slow proposer's open ask does not count while slots would stand empty: others step in, for the last
+      // experiments of the budget too.
       const bool starving = demand.queued == 0 && demand.asked > 0 && run.attempts.size() < turn.state.slots.size();
       const std::int64_t count =
-          starving
-              ? std::min<std::int64_t>(
-                    std::max<std::int64_t>(1, static_cast<std::int64_t>(turn.state.slots.size() - run.attempts.size())),
-                    std::max<std::int64_t>(0, run.ledger.left().experiments.count() - demand.asked))
-              : demand.wanted;
+          starving ? std::min<std::int64_t>(static_cast<std::int64_t>(turn.state.slots.size() - run.attempts.size()),
+                                            run.ledger.left().experiments.count())
+                   : demand.wanted;
       if (count <= 0 || !affords_more(run, demand)) break;
       const auto proposer = hungriest(turn, run);
       if (!proposer) break;

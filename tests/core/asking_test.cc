@@ -65,6 +65,29 @@ TEST(Asking, AProposerThatNeverAnswersLeavesNoSlotIdle) {
   EXPECT_EQ(home.live().asks.size(), 1u) << "the slow one was asked once and is not asked again";
 }
 
+TEST(Asking, AProposerThatNeverAnswersKeepsNoExperimentForItself) {
+  Study study = two_proposers();
+  study.run_budget.experiments = budgets::Experiments::of(6);
+  Home home(2);
+  home.start(study);
+  home.score(home.all<Launch>()[0].attempt, 1.0);
+  ASSERT_TRUE(open_ask(home, "model"));
+  double x = 0;
+  for (int turn = 0; turn < 20 && home.live().search_ended.empty(); ++turn) {
+    while (const auto ask = open_ask(home, "tpe")) {
+      std::vector<double> points;
+      for (std::int64_t i = 0; i < ask->count; ++i) points.push_back((x += 1) / 1000);
+      answer(home, *ask, points);
+    }
+    if (!home.live().attempts.empty()) home.score(home.live().attempts.begin()->first, 0.5);
+  }
+  EXPECT_EQ(home.live().proposers[1].admitted, 6);
+  EXPECT_EQ(home.live().search_ended, "the number of experiments is reached");
+  ASSERT_TRUE(open_ask(home, "model"));
+  answer(home, *open_ask(home, "model"), {0.9});
+  EXPECT_EQ(home.ended.at(0).proposers[0].admitted, 0) << "too late, and settled all the same";
+}
+
 TEST(Asking, ProposalsThatCameLateKeepTheNameOfWhoMadeThem) {
   Home home(1);
   home.start(two_proposers());

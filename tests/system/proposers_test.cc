@@ -50,7 +50,8 @@ Finished run_with_key(const Folder& folder, std::vector<std::string> arguments) 
 }
 
 json book_of(const Folder& folder, const std::string& name) {
-  for (const json& book : run_json(folder, {"status"})["proposers"]) {
+  const json status = run_json(folder, {"status"});
+  for (const json& book : status["proposers"]) {
     if (book["name"] == name) return book;
   }
   ADD_FAILURE() << "no proposer " << name;
