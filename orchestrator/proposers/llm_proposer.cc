@@ -88,7 +88,7 @@ class LlmProposer::Talk {
                           reply_body_bytes_max};
       if (!settings_.key.empty()) request.headers.push_back("Authorization: Bearer " + settings_.key);
       auto came = self_.http_.post(request);
-      self_.reached_ = self_.reached_ || came.has_value();
+      self_.reached_ = self_.reached_ || came || came.error().sent;
       if (came) {  // before anything is cut: half a key is a key
         came->body = without_secret(std::move(came->body), settings_.key);
         came->location = without_secret(std::move(came->location), settings_.key);

@@ -323,7 +323,7 @@ TEST(Llm, ACancelEndsTheAskAndAWaitForTheServer) {
     asker.join();
     EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(5));
     EXPECT_EQ(answer.failure, "it was cancelled");
-    EXPECT_EQ(answer.cost_unknown, !waiting);
+    EXPECT_TRUE(waiting || answer.cost_unknown);
   }
 }
 
@@ -349,7 +349,7 @@ TEST(Llm, TheWorstCaseCoversEveryRequestWithItsLongestPrompt) {
       one += static_cast<std::int64_t>(message["content"].get<std::string>().size());
     prompt_bytes = std::max(prompt_bytes, one);
   }
-  EXPECT_GT(prompt_bytes, 20'000);
+  EXPECT_GT(prompt_bytes, 10'000);
   EXPECT_GE(worst.tokens.count(), billed_requests_max * (prompt_bytes + wanted.max_tokens));
   EXPECT_GE(worst.money.count(), billed_requests_max * (prompt_bytes + 2 * wanted.max_tokens));
 }
