@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <sstream>
 
 #include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/people.h"
@@ -28,9 +29,13 @@ std::int64_t since_ms(Steady::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - start).count();
 }
 
+// What can be read of a file of /proc. A process that ends between open and read is an exception of the stream's
+// buffer, which would end this program; a stream that takes the buffer as a whole keeps it to itself.
 std::string whole(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
 }
 
 std::vector<fs::path> run_folders(const fs::path& home, const std::optional<core::RunId>& run) {

@@ -98,7 +98,9 @@ class Nvml {
 // -1: the process cannot be seen.
 int parent_of(int pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::ostringstream read;  // not by the buffer's iterators: a process that ends meanwhile would be an exception
+  read << in.rdbuf();
+  const std::string text = read.str();
   const std::size_t close = text.rfind(')');
   if (close == std::string::npos) return -1;
   std::istringstream fields(text.substr(close + 1));

@@ -30,9 +30,13 @@ struct Process {
   bool dead = false;  // a zombie: only to be reaped
 };
 
+// What can be read of a file of /proc. A process that ends between open and read is an exception of the stream's
+// buffer, which would end this program; a stream that takes the buffer as a whole keeps it to itself.
 std::string whole(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
 }
 
 std::map<pid_t, Process> all_processes() {

@@ -263,6 +263,7 @@ TEST_F(CommandTest, SeesNothingOfThisProcessButWhatItIsGiven) {
     const char* value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   };
+  unsetenv("OVERNIGHT_TEST_TOKEN");
   with_command.proposers[0].settings["env_pass"] = "OVERNIGHT_TEST_TOKEN OVERNIGHT_TEST_NOT_SET";
   EXPECT_EQ(make_proposer(with_command, 0, around).error(),
             "env_pass: OVERNIGHT_TEST_TOKEN is not set in this environment; export it first");
