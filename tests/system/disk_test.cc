@@ -69,7 +69,9 @@ TEST_F(FullDisk, ThatATaskFilledIsItsRecordedFailureAndTheRunIsNotLost) {
     if (one["params"]["x"] == 0.5) {
       EXPECT_EQ(one["status"], "scored") << one;
     } else {
-      EXPECT_EQ(one["trials"][0]["cause"], "out_of_disk") << one;
+      // Or a crash: of one that failed on a disk that its neighbour had filled, and has meanwhile given back.
+      const std::string cause = one["trials"][0]["cause"];
+      EXPECT_TRUE(cause == "out_of_disk" || cause == "crash") << one;
     }
   }
   EXPECT_EQ(run_json(folder_, {"--home", home(), "audit", "verify"})["verdict"], "intact");

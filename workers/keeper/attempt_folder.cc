@@ -241,8 +241,12 @@ Done AttemptFolder::write_receipt(const std::string& text) const {
   auto written = write_durably("receipt.json", text);
   if (written) return written;
   // Somebody took the room all the same. What the task left in its own folders is worth less than the receipt.
-  for (const char* name : {"tmp", "evaluate", "home", "work"}) remove_tree(fd(), name);
+  remove_working_folders();
   return write_durably("receipt.json", text);
+}
+
+void AttemptFolder::remove_working_folders() const {
+  for (const char* name : {"tmp", "evaluate", "home", "work"}) remove_tree(fd(), name);
 }
 
 bool AttemptFolder::is_at(const std::string& path) const {

@@ -27,6 +27,7 @@ class AttemptFolder {
   // Keeps room on the disk for the receipt until it is written: a full disk must not cost the knowledge of what
   // happened.
   Done reserve_receipt() const;
+  void remove_working_folders() const;  // what phases worked in; no process of theirs may be alive
   Done write_receipt(const std::string& text) const;
   bool is_at(const std::string& path) const;  // false: a task moved or removed it
   // Copies regular files, folders and links; sockets, devices, .git and what the paths `but` name (the home, which

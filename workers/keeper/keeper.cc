@@ -191,8 +191,16 @@ class Attempt {
     if (!swept.complete) notes_.push_back("artifacts hold more than can be counted");
   }
 
+  // A full disk is everybody's: what the task worked with goes before anybody else needs the room, not when somebody
+  // comes to tidy up (who perhaps cannot even start for lack of it).
+  void give_room_back() {
+    const bool below_floor = folder_.free_bytes() >= 0 && folder_.free_bytes() < order_.limits.free_floor_bytes;
+    if (receipt_.cause == Cause::out_of_disk || below_floor) folder_.remove_working_folders();
+  }
+
   void close_books() {
     sweep();
+    give_room_back();
     receipt_.metrics = metrics_.receipts();
     if (metrics_.bad_lines() > 0) {
       notes_.push_back(std::to_string(metrics_.bad_lines()) + " lines of the metrics file were no reports");
