@@ -116,13 +116,15 @@ TEST(KillNine, OfKeepersLosesNothingEither) {
   int killed = 0;
   Program program({overnight(), "run", study, "--plain"}, folder.path());
   while (!program.ended_within(std::chrono::milliseconds(random() % 20))) {
+    // Seldom enough that a trial meets it less often than it may be tried again.
+    if (random() % 24 != 0 || killed >= kills()) continue;
     const auto keepers = keepers_in(folder);
-    if (keepers.empty() || killed >= kills()) continue;
+    if (keepers.empty()) continue;
     ::kill(keepers[random() % keepers.size()], SIGKILL);
     ++killed;
   }
   EXPECT_EQ(program.wait().exit_code, 0) << program.output();
-  EXPECT_GE(killed, 10);
+  EXPECT_GE(killed, 3);
   EXPECT_TRUE(alive_in(folder).empty());
   const auto own = own_receipts(folder);
   const json list = run_json(folder, {"experiments"});
