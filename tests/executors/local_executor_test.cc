@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <sstream>
 
 #include "orchestrator/executors/keeper_process.h"
 #include "orchestrator/executors/task_order.h"
@@ -89,8 +90,9 @@ class LocalExecutorTest : public testing::Test {
     std::size_t count = 0;
     for (const auto& process : workers::descendants_of(::getpid())) {
       std::ifstream in("/proc/" + std::to_string(process.pid) + "/cmdline", std::ios::binary);
-      const std::string words((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-      count += process.state != 'Z' && words.find("--tidy") == std::string::npos;
+      std::ostringstream words;  // takes the buffer as a whole: a process that ends meanwhile throws otherwise
+      words << in.rdbuf();
+      count += process.state != 'Z' && words.str().find("--tidy") == std::string::npos;
     }
     return count;
   }
