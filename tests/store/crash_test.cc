@@ -62,7 +62,7 @@ TEST(Crash, WhatIsReadIsABeginningThatHoldsAllThatWasConfirmed) {
     for (std::int64_t i = 0; i < last; ++i) (void)expected.next();
     if (last == 0) continue;
     core::State state = expected.home.state;
-    state.last = loaded->state.last;
+    state.last = loaded->state.last, state.last_wall = loaded->state.last_wall;
     EXPECT_EQ(loaded->state, state);
     EXPECT_EQ(verify(home.path()).kind, AuditVerdict::Kind::intact) << verify(home.path()).explain;
     at_least = last;

@@ -34,7 +34,7 @@ TEST(HomeStore, ReadsBackTheStateThatWasCommitted) {
   ASSERT_TRUE(loaded) << loaded.error().explain;
   EXPECT_EQ(core::number(loaded->last), 40);
   core::State expected = diary.home.state;
-  expected.last = loaded->state.last;  // the time of the last input is not part of any row
+  expected.last = loaded->state.last, expected.last_wall = loaded->state.last_wall;  // of the last input: in no row
   EXPECT_EQ(loaded->state, expected);
   EXPECT_FALSE(loaded->state.runs.begin()->second.seen.empty());
 }
