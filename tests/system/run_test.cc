@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/system/gate.h"
 #include "tests/system/running.h"
 #include "tests/system/studies.h"
 
@@ -191,17 +192,14 @@ TEST_F(Stops, ReleaseLiftsTheLatchAndResumeGoesOn) {
 
 TEST(Interrupt, TheFirstOneLetsWhatRunsEndAndResumeFinishesTheStudy) {
   const Folder folder;
-  const auto study = write_study(
-      folder, {.script = "read line < " + folder.path().string() + "/gate\necho \"loss: $1\"\n", .experiments = 3});
-  ASSERT_EQ(mkfifo((folder.path() / "gate").c_str(), 0600), 0);
+  Gate gate(folder);
+  const auto study = write_study(folder, {.script = gate.wait() + "\necho \"loss: $1\"\n", .experiments = 3});
   Program program({overnight(), "run", study, "--plain"}, folder.path());
   ASSERT_TRUE(program.says("run started"));
   program.signal(SIGINT);
   ASSERT_TRUE(program.says("draining"));
-  std::ofstream(folder.path() / "gate") << "go\n";  // blocks until the task reads
+  gate.open();
   EXPECT_EQ(program.wait().exit_code, 3);
-  fs::remove(folder.path() / "gate");
-  folder.write("task.sh", "echo \"loss: $1\"\n");
   const auto done = run(folder, {"resume", "--plain"});
   EXPECT_EQ(done.exit_code, 0) << done.output;
   EXPECT_EQ(run_json(folder, {"experiments"}).size(), 4u);
@@ -229,15 +227,14 @@ TEST(Verbs, SayWhereTheyLookedWhenThereIsNothing) {
 
 TEST(Verbs, EnqueuedPointsRunBeforeOthers) {
   const Folder folder;
-  ASSERT_EQ(mkfifo((folder.path() / "gate").c_str(), 0600), 0);
+  Gate gate(folder);
   const auto study = write_study(
-      folder, {.script = "case $1 in 0.5) read line < " + folder.path().string() + "/gate;; esac\necho \"loss: $1\"\n",
-               .experiments = 3});
+      folder, {.script = "case $1 in 0.5) " + gate.wait() + ";; esac\necho \"loss: $1\"\n", .experiments = 3});
   Program program({overnight(), "run", study, "--plain"}, folder.path());
   ASSERT_TRUE(program.says("run started"));
   folder.write("points.jsonl", "{\"x\": 0.125}\n");
   EXPECT_EQ(run(folder, {"enqueue", "points.jsonl"}).exit_code, 0);
-  std::ofstream(folder.path() / "gate") << "go\n";
+  gate.open();
   EXPECT_EQ(program.wait().exit_code, 0);
   const json experiments = run_json(folder, {"experiments"});
   EXPECT_EQ(experiments[1]["params"]["x"], 0.125);

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/system/gate.h"
 #include "tests/system/running.h"
 #include "tests/system/studies.h"
 
@@ -189,20 +190,18 @@ TEST_F(Halts, EverythingReachesAllHomesOfTheMachineAndOnlyThem) {
 }
 
 TEST_F(Halts, AHoldAdmitsNothingNewUntilItIsReleased) {
-  ASSERT_EQ(mkfifo((folder_.path() / "gate").c_str(), 0600), 0);
-  const auto study = write_study(
-      folder_, {.script = "read line < " + folder_.path().string() + "/gate\necho \"loss: $1\"\n", .experiments = 2});
+  Gate gate(folder_);
+  const auto study = write_study(folder_, {.script = gate.wait() + "\necho \"loss: $1\"\n", .experiments = 2});
   Program program({overnight(), "run", study, "--plain"}, folder_.path());
   ASSERT_TRUE(program.says("run started"));
   EXPECT_EQ(run(folder_, {"hold"}).exit_code, 2) << "a hold needs a reason";
   EXPECT_EQ(run(folder_, {"hold", "nosuchrun", "--reason", "x"}).exit_code, 5);
   EXPECT_EQ(run(folder_, {"hold", "--reason", "look first"}).exit_code, 0);
   ASSERT_TRUE(program.says("look first"));
-  std::ofstream(folder_.path() / "gate") << "go\n";
+  gate.open();
   EXPECT_EQ(run_json(folder_, {"status"})["hold"]["reason"], "look first");
   EXPECT_EQ(run(folder_, {"release", run_id(), "--reason", "looked"}).exit_code, 0);
   ASSERT_TRUE(program.says("released by"));
-  for (int i = 0; i < 2; ++i) std::ofstream(folder_.path() / "gate") << "go\n";
   EXPECT_EQ(program.wait().exit_code, 0);
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "tests/cli/listener.h"
+#include "tests/system/gate.h"
 #include "tests/system/running.h"
 
 namespace overnight::system_tests {
@@ -153,15 +154,15 @@ TEST(Budget, IsChangedWhileARunIsConductedAndSaidInTheJournal) {
 
 TEST(Logs, FollowUntilTheAttemptEndsAndCleanNothingForAPipe) {
   const Folder folder;
-  ASSERT_EQ(mkfifo((folder.path() / "gate").c_str(), 0600), 0);
-  const auto study = write_study(folder, {.script = "printf 'first \\033[31mline\\n'\nread line < " +
-                                                    folder.path().string() + "/gate\necho \"loss: $1\"\n",
-                                          .experiments = 1});
+  Gate gate(folder);
+  const auto study = write_study(
+      folder,
+      {.script = "printf 'first \\033[31mline\\n'\n" + gate.wait() + "\necho \"loss: $1\"\n", .experiments = 1});
   Program program({overnight(), "run", study, "--plain"}, folder.path());
   ASSERT_TRUE(program.says("run started"));
   Program logs({overnight(), "logs", "1", "-f"}, folder.path());
   ASSERT_TRUE(logs.says("first \x1b[31mline"));
-  for (int i = 0; i < 2; ++i) std::ofstream(folder.path() / "gate") << "go\n";
+  gate.open();
   const auto followed = logs.wait();
   EXPECT_EQ(followed.exit_code, 0);
   EXPECT_TRUE(says(followed, "loss: 0.5")) << followed.output;
