@@ -73,8 +73,9 @@ std::set<pid_t> with_descendants(std::set<pid_t> roots, const std::map<pid_t, Pr
 bool is_marked(pid_t pid) {
   rlimit theirs{};
   rlimit ours{};
-  if (prlimit(pid, workers::mark_resource, nullptr, &theirs) != 0) return false;
-  getrlimit(workers::mark_resource, &ours);
+  constexpr auto marked = static_cast<__rlimit_resource>(workers::mark_resource);
+  if (prlimit(pid, marked, nullptr, &theirs) != 0) return false;
+  getrlimit(marked, &ours);
   return theirs.rlim_max < ours.rlim_max;
 }
 

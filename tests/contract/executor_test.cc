@@ -1,6 +1,7 @@
 // What every executor promises, asked of the fake and of the real one on this machine (keepers, shell tasks).
 #include <gtest/gtest.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <filesystem>
@@ -117,8 +118,10 @@ class LocalSubject final : public Subject {
   }
   ports::Executor& executor() override { return *executor_; }
   void wait_once() override {
+    // What another thread will post is waited for too: an io_context without work of its own would not.
+    const auto work = boost::asio::make_work_guard(*io_);
     io_->restart();
-    if (io_->run_one() == 0) throw std::runtime_error("nothing will ever be told");
+    if (io_->run_one_for(std::chrono::seconds(60)) == 0) throw std::runtime_error("nothing will ever be told");
   }
   void next_life(const std::vector<AttemptId>& expected) override {
     executor_.reset();
@@ -135,7 +138,6 @@ class LocalSubject final : public Subject {
     settings.home_uuid = "6f1c2f4e-0000-4000-8000-000000000001";
     settings.epoch = ++epoch_;
     settings.keeper = OVERNIGHT_WORKER;
-    settings.environment = [](const std::string&) { return std::string(); };
     executor_ = std::make_unique<executors::LocalExecutor>(
         *io_, clock_, std::move(settings), [this](core::Event event) { hear(std::move(event)); },
         [](const executors::LiveMetric&) {});

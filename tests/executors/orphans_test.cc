@@ -8,7 +8,7 @@
 #include <csignal>
 
 #include "workers/keeper/descendants.h"
-#include "workers/protocol/mark.h"
+#include "workers/keeper/take_mark.h"
 
 namespace overnight::executors {
 namespace {

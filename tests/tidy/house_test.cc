@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t lines_max = 420;  // of one file; about 300 is the aim
+constexpr std::size_t lines_max = 500;  // of one file; about 300 is the aim
 
 struct Source {
   std::string path;    // "orchestrator/core/step.cc"
@@ -76,7 +76,7 @@ const std::map<std::string, std::set<std::string>>& may_include() {
       {"workers/protocol", {"budgets", "evals"}},
       {"workers/keeper", {"budgets", "evals", "workers/protocol"}},
       {"workers/model", {"budgets", "kernels"}},
-      {"workers/corpus", {"budgets"}},
+      {"workers/corpus", {"budgets", "workers/model"}},
       {"workers/trainer", {"budgets", "kernels", "workers/model", "workers/corpus"}},
       {"workers/evaluate", {"budgets", "evals", "kernels", "workers/model", "workers/corpus"}},
       {"orchestrator/core", {"budgets", "evals", "workers/protocol"}},

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "workers/model/block.h"
-#include "workers/trainer/crew.h"
+#include "workers/model/crew.h"
 
 namespace overnight::workers {
 namespace {

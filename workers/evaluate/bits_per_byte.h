@@ -12,9 +12,9 @@
 #include <functional>
 #include <vector>
 
+#include "workers/corpus/corpus.h"
 #include "workers/model/checkpoint.h"
 #include "workers/model/transformer.h"
-#include "workers/trainer/corpus.h"
 
 namespace overnight::workers {
 

@@ -18,7 +18,7 @@
 #include "workers/keeper/folders.h"
 #include "workers/keeper/keeper.h"
 #include "workers/keeper/tidy.h"
-#include "workers/protocol/mark.h"
+#include "workers/keeper/take_mark.h"
 
 namespace overnight::workers {
 namespace {

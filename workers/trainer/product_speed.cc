@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "workers/trainer/crew.h"
+#include "workers/model/crew.h"
 
 namespace overnight::workers {
 

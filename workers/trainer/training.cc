@@ -7,7 +7,7 @@
 #include <random>
 
 #include "workers/model/block.h"
-#include "workers/trainer/crew.h"
+#include "workers/model/crew.h"
 
 namespace overnight::workers {
 namespace {

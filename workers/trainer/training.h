@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "workers/corpus/corpus.h"
 #include "workers/model/config.h"
 #include "workers/model/transformer.h"
-#include "workers/trainer/corpus.h"
 #include "workers/trainer/schedule.h"
 
 namespace overnight::workers {

@@ -1,4 +1,4 @@
-#include "workers/trainer/corpus.h"
+#include "workers/corpus/corpus.h"
 
 #include <algorithm>
 #include <fstream>

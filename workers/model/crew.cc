@@ -1,4 +1,4 @@
-#include "workers/trainer/crew.h"
+#include "workers/model/crew.h"
 
 #include "kernels/kernels.h"
 
