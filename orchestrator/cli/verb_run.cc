@@ -23,6 +23,7 @@
 #include "orchestrator/cli/study_file.h"
 #include "orchestrator/cli/tried.h"
 #include "orchestrator/cli/verbs.h"
+#include "orchestrator/store/home_store.h"
 
 extern char** environ;
 
@@ -136,8 +137,18 @@ int run(const Common& common, const Options& options) {
   return detach(common, std::move(arguments), what.run);
 }
 
+// A kill while a home is made, or brought up to date, leaves what only its owner may mend. What is wrong beyond that is
+// told when it is read; a home that is in use needs no mending.
+void put_in_order(const fs::path& home) {
+  const store::HomePaths paths(home.string());
+  std::error_code ignored;
+  if (fs::exists(paths.database, ignored))
+    (void)store::HomeStore::open(home.string(), store::HomeStore::Mode::read_write, RealClock().wall());
+}
+
 // The newest run that can go on, or the one that was named.
 int resume(const Common& common, const Options& options) {
+  put_in_order(common.home());
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const auto facts = choose_run(**reader, common.home(), options.run);
@@ -179,6 +190,7 @@ int resume_interrupted(const Common& common, Options options) {
   const fs::path home = common.home();
   std::error_code ignored;
   int worst = exit_done;
+  put_in_order(home);
   for (std::set<std::string> tried;;) {
     auto reader = open_reader(home);
     if (!reader && reader.error().code == exit_not_found && tried.empty()) break;

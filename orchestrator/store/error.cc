@@ -97,6 +97,12 @@ StoreError error_of_errno(int number, std::string_view doing, const std::string&
 }
 
 StoreError error_of_sqlite(int code, std::string_view detail, std::string_view doing, const std::string& path) {
+  if (code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY) {  // only a writer may mend it
+    return {Kind::read_only,
+            fmt::format("cannot {} {}: a crash left it in the middle of a change; overnight resume puts it "
+                        "in order",
+                        doing, path)};
+  }
   return explained(kind_of_sqlite(code), doing, path, fmt::format("{} (SQLite code {})", detail, code));
 }
 

@@ -137,10 +137,11 @@ static_assert(std::size(migrations) == schema_version);
 Stored<std::string> schema_of(Database& database) { return database.text(query::schema_text); }
 
 StoreError newer(const std::string& path, std::int64_t version) {
-  return {StoreError::Kind::newer_version,
-          fmt::format("cannot open {}: it was written by a newer overnight (schema {}, this one knows {}); use the newer "
-                      "version that wrote it",
-                      path, version, schema_version)};
+  return {
+      StoreError::Kind::newer_version,
+      fmt::format("cannot open {}: it was written by a newer overnight (schema {}, this one knows {}); use the newer "
+                  "version that wrote it",
+                  path, version, schema_version)};
 }
 
 StoreError foreign(const std::string& path, std::string_view why) {
@@ -180,7 +181,13 @@ Stored<void> migrate(Database& database) {
 Stored<void> check_schema(Database& database) {
   const Stored<std::int64_t> version = version_of(database);
   if (!version) return budgets::unexpected(version.error());
-  if (*version == 0) return budgets::unexpected(foreign(database.path(), "it is an empty database"));
+  if (*version == 0) {  // killed while it was made
+    return budgets::unexpected(StoreError{
+        StoreError::Kind::missing,
+        fmt::format("there is no home at {} yet: its making was cut off, and nothing was kept in it; start a "
+                    "run there, that makes it",
+                    database.path())});
+  }
   if (*version < schema_version) {
     return budgets::unexpected(
         StoreError{StoreError::Kind::misuse,

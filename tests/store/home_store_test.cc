@@ -94,6 +94,18 @@ TEST(HomeStore, ALockDiesWithItsProcess) {
   EXPECT_TRUE(open_store(home.path()));
 }
 
+TEST(HomeStore, AHomeWhoseMakingWasCutOffIsNoneYetAndIsMadeByTheNextWriter) {
+  const TemporaryHome home;
+  fs::create_directory(home.path());
+  fs::permissions(home.path(), fs::perms::owner_all);
+  std::ofstream(fs::path(home.path()) / "home.db");
+  const auto reader = HomeReader::open(home.path());
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().kind, Kind::missing);
+  EXPECT_TRUE(open_store(home.path()));
+  EXPECT_TRUE(HomeReader::open(home.path()));
+}
+
 TEST(HomeStore, ANewerVersionIsRefusedByWriterReaderAndAuditAlike) {
   const TemporaryHome home;
   write_story(home.path(), 5);
