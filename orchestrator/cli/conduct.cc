@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/exit_codes.h"
@@ -395,7 +396,11 @@ class Conductor {
 
   void print_end(const core::Run& run) {
     std::cout << "\n" << ranked_table(*reader_, what_.run);
-    if (run.end) std::cout << core::name_of(run.end->kind) << ": " << clean(run.end->reason, 4000) << "\n";
+    if (run.end) {
+      std::cout << core::name_of(run.end->kind) << ": ";
+      std::istringstream lines(run.end->reason);  // the tail of a log among them
+      for (std::string line; std::getline(lines, line);) std::cout << clean(line, 4000) << "\n";
+    }
     if (run.latch)
       std::cout << "latched: overnight release " << run.id.text << " --reason WHY, then overnight resume "
                 << run.id.text << "\n";

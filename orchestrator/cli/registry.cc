@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "orchestrator/store/home.h"
+
 namespace overnight::cli {
 namespace {
 
@@ -51,7 +53,14 @@ std::vector<fs::path> registered_homes() {
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
       std::ifstream in(entry.path());
       std::string line;
-      if (std::getline(in, line) && !line.empty()) homes.emplace_back(line);
+      if (!std::getline(in, line) || line.empty()) continue;
+      // An orchestrator that was killed leaves its entry behind: its home is not live, and not ours to latch.
+      const auto holder = store::HomeLock::holder(store::HomePaths(line));
+      if (holder && !*holder) {
+        fs::remove(entry.path(), ignored);
+      } else {
+        homes.emplace_back(line);
+      }
     }
   }
   return homes;

@@ -62,7 +62,9 @@ int release_stored(const fs::path& home, const std::optional<core::RunId>& run, 
   for (const core::HaltRequested& halt : halts) loop.post(halt);
   loop.drain();
   std::vector<std::optional<core::RunId>> lifted;
-  if (run && is_stopped(loop.state(), run)) lifted.push_back(run);
+  for (const auto& [id, _] : loop.state().runs) {
+    if ((!run || *run == id) && is_stopped(loop.state(), id)) lifted.push_back(id);
+  }
   if (is_stopped(loop.state(), std::nullopt)) lifted.push_back(std::nullopt);
   if (lifted.empty())
     return refuse(exit_not_found,
@@ -74,10 +76,6 @@ int release_stored(const fs::path& home, const std::optional<core::RunId>& run, 
   }
   for (const auto& one : lifted) std::cout << "released " << (one ? "run " + one->text : "the home") << "\n";
   if (run) std::cout << "overnight resume " << run->text << " goes on with it\n";
-  if (!run) {
-    const std::string left = others(loop.state());
-    if (!left.empty()) std::cout << "still stopped" << left << "\n";
-  }
   return exit_done;
 }
 

@@ -244,11 +244,45 @@ std::optional<json> read_proposals(const std::string& file, std::string& error) 
   return list;
 }
 
+// The newest event in a reply's view that holds `kind`: what came of a command.
+std::string last_event(const std::string& body, const std::string& kind) {
+  const json view = json::parse(body, nullptr, false);
+  std::string last;
+  if (!view.is_object() || !view.contains("events") || !view["events"].is_array()) return last;
+  for (const json& line : view["events"]) {
+    if (line.is_string() && line.get<std::string>().find(kind) != std::string::npos) last = line.get<std::string>();
+  }
+  return last;
+}
+
 int enqueue(const Common& common, const Options& options) {
   std::string error;
   const auto proposals = read_proposals(options.file, error);
   if (!proposals) return refuse(exit_bad_input, error);
-  return command_on_run(common, "enqueue", options.run, {{"proposals", *proposals}});
+  int refused = exit_not_found;
+  const auto named = named_run(common, options.run, refused);
+  if (!named) return refused;
+  const json body{{"run", named->text}, {"proposals", *proposals}};
+  const auto reply =
+      call_api(common.home(), "POST", "/v1/enqueue", body.dump(-1, ' ', false, json::error_handler_t::replace));
+  if (!reply) return refuse(reply.error().refused ? exit_not_found : exit_failed, reply.error().explain);
+  if (reply->status != 200)
+    return refuse(reply->status == 404 ? exit_not_found : exit_bad_input, "enqueue was refused: " + refusal_of(*reply));
+  const std::string told = last_event(reply->body, " enqueue ");
+  std::cout << (told.empty() ? "enqueue: done" : told) << "\n";
+  return told.find(" 0 admitted") == std::string::npos ? exit_done : exit_bad_input;
+}
+
+// What a release without a name means while an orchestrator lives: the newest run that is latched or held.
+std::optional<core::RunId> newest_stopped(const Common& common) {
+  auto reader = open_reader(common.home());
+  if (!reader) return std::nullopt;
+  const auto runs = (*reader)->runs(0, store::page_max);
+  if (!runs) return std::nullopt;
+  for (const store::RunFacts& facts : runs->items) {
+    if (!facts.ended && (facts.run.latch || facts.run.hold)) return facts.run.id;
+  }
+  return std::nullopt;
 }
 
 int release(const Common& common, const Options& options) {
@@ -261,13 +295,14 @@ int release(const Common& common, const Options& options) {
     if (!run) return refused;
   }
   json body{{"reason", options.reason}};
-  if (run) body["run"] = run->text;
+  if (const auto stopped = run ? run : newest_stopped(common)) body["run"] = stopped->text;
   const auto reply =
       call_api(common.home(), "POST", "/v1/release", body.dump(-1, ' ', false, json::error_handler_t::replace));
   if (!reply && !reply.error().refused) return refuse(exit_failed, reply.error().explain);
   if (!reply) return release_stored(common.home(), run, options.reason);
   if (reply->status != 200) return refuse(exit_bad_input, "release was refused: " + refusal_of(*reply));
-  std::cout << "released\n";
+  if (!body.contains("run")) return refuse(exit_not_found, "no run of this home is latched or held");
+  std::cout << "released run " << body["run"].get<std::string>() << "\n";
   return exit_done;
 }
 
@@ -292,7 +327,7 @@ void add_stops(CLI::App& app, Common& common) {
   });
 
   CLI::App* lift = app.add_subcommand("release", "lift a hold or a latch");
-  lift->add_option("run", options.run, "the run; the home's own latch if left out");
+  lift->add_option("run", options.run, "the run; everything that is stopped in this home if left out");
   lift->add_option("--reason", options.reason, "kept in the journal")->required();
   lift->callback([&] { common.chosen = [&] { return release(common, options); }; });
 

@@ -13,6 +13,7 @@ inline constexpr std::size_t slots_max = 4096;            // GPUs of a large clu
 inline constexpr std::size_t trials_queued_max = 10'000;  // proposers are asked ahead, not without end
 inline constexpr std::size_t offers_per_ask_max = 256;    // one reply; what exceeds it is dropped and counted
 inline constexpr std::size_t leaders_max = 64;            // best experiments that State remembers
+inline constexpr std::size_t refusals_told_max = 5;       // of one enqueue, with their reasons; the rest is counted
 inline constexpr std::size_t notes_recent_max = 32;       // last events shown by status
 inline constexpr std::int64_t canaries_max = 3;           // canaries per run that may lift a hold; then a person must
 inline constexpr std::int64_t disturbed_retries_max = 3;  // a GPU that others keep using is no place to measure

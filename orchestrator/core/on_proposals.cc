@@ -28,6 +28,25 @@ Admission try_admit(Turn& turn, Run& run, const Proposal& proposal, Purpose purp
   return Admission::admitted;
 }
 
+// Why a proposal that a person pushed was not admitted.
+std::string why_not(const Run& run, const Proposal& proposal, Admission how) {
+  switch (how) {
+    case Admission::admitted:
+      return "";
+    case Admission::duplicate:
+      return "known already";
+    case Admission::refused: {
+      const auto point = canonical(run.study.space, proposal.params);
+      return point ? "" : point.error().explain;
+    }
+    case Admission::unaffordable:
+      return "no experiment is left in the budget";
+    case Admission::full:
+      return "the queue is full";
+  }
+  return "";
+}
+
 void settle_ask(Run& run, const OpenAsk& ask, const OffersArrived& event, ProposerBook& book) {
   const budgets::Cost before = run.ledger.settled() + run.ledger.overrun();
   if (event.cost_unknown) {
@@ -143,15 +162,20 @@ void on(Turn& turn, const Enqueued& event) {
     return;
   }
   std::int64_t admitted = 0;
-  for (const Proposal& proposal : event.proposals) {
-    if (try_admit(turn, *run, proposal, Purpose::enqueued, "enqueue", run->counts.trials_finished) ==
-        Admission::admitted)
+  std::string refused;  // why, of the first few
+  for (std::size_t i = 0, told = 0; i < event.proposals.size(); ++i) {
+    const Admission how =
+        try_admit(turn, *run, event.proposals[i], Purpose::enqueued, "enqueue", run->counts.trials_finished);
+    if (how == Admission::admitted) {
       ++admitted;
+    } else if (told++ < refusals_told_max) {
+      refused += "; number " + std::to_string(i + 1) + ": " + why_not(*run, event.proposals[i], how);
+    }
   }
   turn.touch(*run, RunPart::status);
   turn.note(run->id, "enqueue",
             event.by + " enqueued " + std::to_string(event.proposals.size()) + " proposals, " +
-                std::to_string(admitted) + " admitted");
+                std::to_string(admitted) + " admitted" + refused);
 }
 
 }  // namespace overnight::core

@@ -130,7 +130,9 @@ std::optional<EndReason> LimitWatch::check_disk(const DiskUse& use) const {
 
 std::optional<EndReason> LimitWatch::look_back(bool killed) {
   if (auto reason = check_groups()) return reason;
-  if (killed && oom_kills_of_system() > system_oom_kills_) {
+  // Our own group tells of its own; without one a kill of a neighbour cannot be told from one of ours.
+  const bool counted = groups_hold_ && groups_.limits_memory();
+  if (killed && !counted && oom_kills_of_system() > system_oom_kills_) {
     return EndReason{Cause::out_of_memory, "the machine ran out of memory and the kernel killed a process"};
   }
   if (auto reason = check_floor()) return reason;
