@@ -18,6 +18,11 @@
 namespace overnight::workers {
 namespace {
 
+bool has_evaluate(const Order& order) {
+  return std::any_of(order.phases.begin(), order.phases.end(),
+                     [](const PhaseOrder& phase) { return phase.phase == Phase::evaluate; });
+}
+
 class Attempt {
  public:
   Attempt(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings)
@@ -29,7 +34,7 @@ class Attempt {
                 {settings.containment.mechanism == KillMechanism::cgroup, order.limits.memory_bytes,
                  order.limits.processes * tasks_per_process}),
         limits_(order.limits, folder, groups_, settings.containment.needs_user_namespace),
-        metrics_(order.objective),
+        metrics_(order.objective, has_evaluate(order)),
         metrics_file_(folder.fd(), "metrics.jsonl"),
         parts_{order,
                folder,
@@ -167,7 +172,8 @@ class Attempt {
   void judge_objective() {
     const Report* report = metrics_.objective();
     if (!report) {
-      end_with({Cause::no_metric, "everything exited with 0, but " + order_.objective + " was not reported"});
+      end_with({Cause::no_metric, "everything exited with 0, but " + order_.objective + " was not reported" +
+                                      (has_evaluate(order_) ? " by evaluate" : "")});
     } else if (!report->value) {
       end_with({Cause::bad_metric, order_.objective + " was reported as " + readable_tail(report->words, 64)});
     }

@@ -112,7 +112,7 @@ void MetricBook::note(Phase phase, const Report& report) {
 const Report* MetricBook::objective() const {
   for (const Phase phase : {Phase::evaluate, Phase::train}) {
     const auto reports = reports_.find(phase);
-    if (reports == reports_.end()) continue;
+    if (reports == reports_.end() || (evaluated_ && phase != Phase::evaluate)) continue;
     const auto found = reports->second.find(objective_);
     if (found != reports->second.end()) return &found->second;
   }

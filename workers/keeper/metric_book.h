@@ -38,12 +38,15 @@ std::optional<double> finite_number(std::string_view words);
 
 class MetricBook {
  public:
-  explicit MetricBook(std::string objective) : objective_(std::move(objective)) {}
+  // `evaluated`: the attempt has an evaluate phase. Then its word alone counts for the objective: what a training
+  // program says of itself is no score where somebody else was asked to judge it.
+  explicit MetricBook(std::string objective, bool evaluated = false)
+      : objective_(std::move(objective)), evaluated_(evaluated) {}
 
   void note(Phase, const Report&);
   void note_bad_line() { ++bad_lines_; }
 
-  // The objective's last report: of evaluate if it reported, else of train.
+  // The objective's last report: of evaluate if it reported, else of train unless there is an evaluate phase.
   const Report* objective() const;
   std::map<std::string, MetricReceipt> receipts() const;
   std::int64_t bad_lines() const { return bad_lines_; }
@@ -51,6 +54,7 @@ class MetricBook {
 
  private:
   std::string objective_;
+  bool evaluated_;
   std::map<Phase, std::map<std::string, Report>> reports_;
   std::int64_t bad_lines_ = 0;
   std::int64_t names_dropped_ = 0;

@@ -55,6 +55,17 @@ TEST(MetricBook, TakesEvaluatesWordBeforeTrains) {
   EXPECT_FALSE(book.receipts().at("loss").self_reported);
 }
 
+TEST(MetricBook, WhereThereIsAnEvaluatePhaseNobodyElsesWordOnTheObjectiveCounts) {
+  MetricBook book("loss", true);
+  book.note(Phase::train, {"loss", 1.0, "", -1});
+  book.note(Phase::train, {"tokens", 7.0, "", -1});
+  EXPECT_EQ(book.objective(), nullptr);
+  EXPECT_FALSE(book.receipts().contains("loss"));
+  EXPECT_TRUE(book.receipts().contains("tokens"));
+  book.note(Phase::evaluate, {"loss", 2.0, "", -1});
+  EXPECT_EQ(book.receipts().at("loss").value, 2.0);
+}
+
 TEST(MetricBook, TakesTheLastReportEvenIfItIsBad) {
   MetricBook book("loss");
   book.note(Phase::train, {"loss", 1.0, "", -1});

@@ -62,12 +62,12 @@ TEST(Worker, WhatAShellStartedHearsTheStopTooAndHasTheWholeGrace) {
       " open(os.environ[\"OVERNIGHT_ARTIFACTS\"] + \"/w\", \"w\").write(\"saved\"); sys.exit(0)\n"
       "signal.signal(signal.SIGTERM, end)\nprint(\"loss: 1\", flush=True)\n"
       "while True: time.sleep(0.02)'; true",
-      "cat $OVERNIGHT_ARTIFACTS/w; echo loss: 2");
+      "cat $OVERNIGHT_ARTIFACTS/w; echo; echo loss: 2");
   attempt.order.phases[0].grace_ms = 20'000;
   attempt.order.phases[0].budget_ms = 2'000;
   const Kept kept = attempt.run();
   EXPECT_EQ(kept.receipt->cause, Cause::completed) << kept.receipt->detail;
-  EXPECT_EQ(attempt.log("evaluate.stdout"), "savedloss: 2\n");
+  EXPECT_EQ(attempt.log("evaluate.stdout"), "saved\nloss: 2\n");
   EXPECT_LT(kept.took_ms, 20'000);
 }
 
