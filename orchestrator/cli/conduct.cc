@@ -41,6 +41,7 @@ using boost::system::error_code;
 using nlohmann::json;
 
 constexpr auto halt_poll = std::chrono::milliseconds(250);  // HALT files are looked for this often
+constexpr auto tick_every = std::chrono::seconds(5);  // wall time is written down this often: a crash loses no more
 constexpr auto view_every = std::chrono::milliseconds(500);
 constexpr auto halt_wait = std::chrono::seconds(15);  // for what an earlier life left alive to be seen gone
 
@@ -55,7 +56,12 @@ std::string boot_id() {
 class Conductor {
  public:
   explicit Conductor(const Conduct& what)
-      : what_(what), signals_(io_, SIGINT, SIGTERM, SIGHUP), show_(what.plain), poll_(io_), view_timer_(io_) {
+      : what_(what),
+        signals_(io_, SIGINT, SIGTERM, SIGHUP),
+        show_(what.plain),
+        poll_(io_),
+        view_timer_(io_),
+        tick_(io_) {
     for (const int number : {SIGUSR1, SIGWINCH}) signals_.add(number);
   }
 
@@ -63,6 +69,7 @@ class Conductor {
     if (const int refused = open(); refused != exit_done) return refused;
     wait_for_signal();
     look_for_halt();
+    tick();
     draw_view();
     io_.run();
     show_.finish([this] { return view(); });
@@ -333,6 +340,16 @@ class Conductor {
     });
   }
 
+  // Time passes for the core only with its inputs; without this one, nothing would be charged while nothing happens.
+  void tick() {
+    tick_.expires_after(tick_every);
+    tick_.async_wait([this](error_code error) {
+      if (error) return;
+      loop_->post(core::TimePassed{});
+      tick();
+    });
+  }
+
   void draw_view() {
     show_.draw([this] { return view(); });
     view_timer_.expires_after(view_every);
@@ -412,7 +429,7 @@ class Conductor {
   RealClock clock_;
   asio::signal_set signals_;
   Show show_;
-  asio::steady_timer poll_, view_timer_;
+  asio::steady_timer poll_, view_timer_, tick_;
   std::unique_ptr<store::HomeStore> store_;
   std::unique_ptr<store::HomeReader> reader_;
   std::optional<Registration> registration_;

@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/system/running.h"
 #include "tests/system/studies.h"
 
 namespace overnight::system_tests {
@@ -90,6 +91,23 @@ TEST(KillNine, NothingIsLostOrCountedTwice) {
       EXPECT_EQ(line["used"], experiments);
     }
   }
+}
+
+std::int64_t wall_used(const Folder& folder) { return run_json(folder, {"status"})["wall_used_ms"]; }
+
+TEST(KillNine, WallTimeOfALifeInWhichNothingHappenedIsNotLost) {
+  const Folder folder;
+  const auto begun = std::chrono::steady_clock::now();
+  const auto program = start_endless(folder);
+  std::int64_t used = 0;
+  while (used < 3000 && std::chrono::steady_clock::now() - begun < std::chrono::minutes(1)) {
+    program->ended_within(std::chrono::milliseconds(100));
+    used = wall_used(folder);
+  }
+  program->signal(SIGKILL);
+  program->wait();
+  EXPECT_GE(used, 3000) << "it is written down while it passes";
+  EXPECT_GE(wall_used(folder), used);
 }
 
 // Keepers of this folder that live now.
