@@ -61,6 +61,7 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   core::InputSeq last_seq{};
   std::deque<core::Event> inbox;
   bool turn_queued = false;
+  bool simulated = false;       // somebody else keeps time
   bool waits_for_more = false;  // there is only what can wait, and `patience` runs
   asio::steady_timer deadline, patience;
   std::map<RunId, Bench> benches;
@@ -86,7 +87,8 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
     if (!surroundings.apart) {
       surroundings.apart = [this](std::function<void()> work) { asio::post(asking, std::move(work)); };
     }
-    if (!surroundings.wake) surroundings.wake = [this](core::Moment moment) { set_timer(moment); };
+    simulated = bool(surroundings.wake);
+    if (!simulated) surroundings.wake = [this](core::Moment moment) { set_timer(moment); };
   }
 
   // ---- inputs ----
@@ -104,7 +106,7 @@ struct Loop::Impl : std::enable_shared_from_this<Impl> {
   // What nothing waits for: no slot gets free by it and none is free for it. It rides along with the next commit, or
   // has one of its own a moment later; so small news does not cost an fsync each.
   bool can_wait(const core::Event& event) const {
-    if (surroundings.wake) return false;  // a simulator's time does not pass while we wait
+    if (simulated) return false;  // a simulator's time does not pass while we wait
     if (std::holds_alternative<core::OffersArrived>(event)) return every_slot_is_taken();
     return std::holds_alternative<core::AttemptStarted>(event) || std::holds_alternative<core::AttemptInPhase>(event) ||
            std::holds_alternative<core::ArtifactsDropped>(event);

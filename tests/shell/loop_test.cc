@@ -32,6 +32,7 @@ struct Lives {
   std::vector<std::function<void()>> asks;  // that wait for their thread
   std::vector<std::string> published;
   core::Moment wake = core::Moment::never();
+  bool keeps_own_time = false;  // from the next `begin` on
   fakes::FakeProposer* proposer = nullptr;  // the newest
   std::int64_t epoch = 0;
   RunId run{"run-1"};
@@ -58,7 +59,7 @@ struct Lives {
     around.journal_failed = [](const std::string&) { throw JournalFailed{}; };
     around.entropy = [this] { return random(); };
     around.apart = [this](std::function<void()> work) { asks.push_back(std::move(work)); };
-    around.wake = [this](core::Moment moment) { wake = moment; };
+    if (!keeps_own_time) around.wake = [this](core::Moment moment) { wake = moment; };
     loop = std::make_unique<Loop>(*io, clock, journal, std::move(around));
     loop->use(executor);
     executor.listen([this](core::Event event) { loop->post(std::move(event)); });
@@ -118,6 +119,28 @@ TEST(Loop, WhatWaitsTogetherIsOneTransaction) {
   for (int i = 0; i < 10; ++i) lives.loop->post(core::TimePassed{});
   lives.loop->drain();
   EXPECT_EQ(lives.journal.commits, before + 1);
+}
+
+// As in the real program, where nobody else keeps time.
+TEST(Loop, SmallNewsWaitsForTheNextCommitAndCostsNoneOfItsOwn) {
+  Lives lives;
+  lives.keeps_own_time = true;
+  lives.begin();
+  lives.start();
+  const core::AttemptId attempt = lives.loop->state().runs.at(lives.run).attempts.begin()->first;
+  lives.turn_all();
+  const std::int64_t before = lives.journal.commits;
+  lives.loop->post(core::AttemptStarted{attempt});
+  lives.turn_all();
+  lives.loop->post(core::AttemptInPhase{attempt, core::Phase::train});
+  lives.turn_all();
+  EXPECT_EQ(lives.journal.commits, before);
+  lives.loop->post(core::HoldRequested{lives.run, "user:alice", "wait"});
+  lives.turn_all();
+  EXPECT_EQ(lives.journal.commits, before + 1);
+  const auto events = lives.events();
+  EXPECT_EQ(std::vector<std::string>(events.end() - 3, events.end()),
+            (std::vector<std::string>{"attempt_started", "attempt_in_phase", "hold_requested"}));
 }
 
 TEST(Loop, NothingIsLaunchedBeforeItsCommit) {
