@@ -14,6 +14,8 @@
 #include <sstream>
 #include <vector>
 
+#include "workers/protocol/standby.h"
+
 extern char** environ;
 
 namespace overnight::executors {
@@ -79,8 +81,6 @@ std::string probe_containment(const std::filesystem::path& keeper) {
 }
 
 budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::path& keeper,
-                                                         const std::filesystem::path& order,
-                                                         const std::filesystem::path& log,
                                                          const std::string& containment) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -88,9 +88,8 @@ budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::
   }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  for (const int output : {1, 2}) posix_spawn_file_actions_adddup2(&actions, 0, output);
   posix_spawn_file_actions_adddup2(&actions, ends[1], 3);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -103,9 +102,9 @@ budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
-  std::string program = keeper.string(), argument = order.string();
+  std::string program = keeper.string(), verb = workers::standby_verb, room(workers::order_path_bytes_max, '-');
   std::string told = "OVERNIGHT_CONTAINMENT=" + containment;
-  char* argv[] = {program.data(), argument.data(), nullptr};
+  char* argv[] = {program.data(), verb.data(), room.data(), nullptr};
   std::vector<char*> env;
   for (char** entry = environ; *entry != nullptr; ++entry) env.push_back(*entry);
   if (!containment.empty()) env.push_back(told.data());
@@ -119,7 +118,7 @@ budgets::Result<StartedKeeper, std::string> start_keeper(const std::filesystem::
     close(ends[0]);
     return budgets::unexpected(program + " could not be started: " + std::strerror(failed));
   }
-  return StartedKeeper{pid, pidfd_open(pid), ends[0]};
+  return StartedKeeper{pid, pidfd_open(pid), ends[0], identity_of(pid)};
 }
 
 std::string identity_of(pid_t pid) { return std::to_string(pid) + " " + start_time(pid); }
@@ -163,6 +162,19 @@ bool make_durable(int fd) {
   const bool durable = fdatasync(fd) == 0;
   close(fd);
   return durable;
+}
+
+std::string read_bounded(const std::filesystem::path& path, std::size_t most) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(most, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(most));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
+  return text;
+}
+
+bool send_whole(int socket, const std::string& message) {
+  return send(socket, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+         static_cast<ssize_t>(message.size());
 }
 
 }  // namespace overnight::executors

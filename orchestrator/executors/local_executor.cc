@@ -1,5 +1,6 @@
 #include "orchestrator/executors/local_executor.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -26,8 +27,10 @@
 #include "orchestrator/executors/leavings.h"
 #include "orchestrator/executors/orphans.h"
 #include "orchestrator/executors/receipt_event.h"
+#include "orchestrator/executors/standby_keepers.h"
 #include "orchestrator/executors/task_order.h"
 #include "workers/protocol/message.h"
+#include "workers/protocol/order.h"
 #include "workers/protocol/receipt.h"
 
 namespace overnight::executors {
@@ -52,14 +55,6 @@ std::string fresh_nonce() {
   return nonce;
 }
 
-std::string read_bounded(const fs::path& path, std::size_t most) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(most, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(most));
-  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
-  return text;
-}
-
 constexpr auto keeper_must_end_within = std::chrono::seconds(15);  // after a kill: it waits 10 s for its tree
 
 }  // namespace
@@ -81,8 +76,9 @@ struct LocalExecutor::Keeper {
   std::array<char, 4096> chunk{};
   std::deque<std::string> outgoing;
   std::int64_t sequence = 0;
-  bool started = false;
-  bool order_durable = false;  // no lease before it is: after a power cut we must know that it may have run
+  bool begun = false;    // it has its order and its first lease
+  bool started = false;  // it said so
+  std::optional<workers::Stop> early_stop;  // came before it had begun
   bool of_earlier_life = false;
   bool disturbed = false;  // somebody else used its GPU
 
@@ -104,7 +100,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   std::map<core::SlotId, std::string> slot_reasons;  // why a slot is not usable now; empty: it is
   asio::steady_timer gpu_look;
   bool watches_gpus = false;
-  asio::thread_pool disk{2};     // flushes orders while their keepers start
+  StandbyKeepers standby;
+  asio::thread_pool disk{2};     // flushes orders, so that the loop need not wait
   asio::thread_pool sweeper{1};  // deletes folders and asks drivers; neither must stop the loop
 
   Impl(asio::io_context& io_, const ports::Clock& clock_, LocalSettings settings_, ports::Sink sink_,
@@ -115,7 +112,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
         sink(std::move(sink_)),
         metrics(std::move(metrics_)),
         gpu_locks(settings.gpu_lock_places),
-        gpu_look(io_) {
+        gpu_look(io_),
+        standby(settings.keeper) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0);  // our environment holds secrets; a task of our own user must not read it in /proc
   }
@@ -142,14 +140,14 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
                       });
   }
 
-  void grant_lease(const std::shared_ptr<Keeper>& keeper) {
-    if (!keeper->channel.is_open()) return;  // it ended meanwhile
-    signal_to(*keeper, SIGCONT);             // where a task can signal its keeper, it could have stopped it
-    send(keeper, workers::GrantLease{settings.lease_ms});
+  void renew_lease_later(const std::shared_ptr<Keeper>& keeper) {
     if (settings.lease_ms <= 0) return;
     keeper->lease.expires_after(std::chrono::milliseconds(settings.lease_ms / 4));
     keeper->lease.async_wait([self = shared_from_this(), keeper](error_code error) {
-      if (!error) self->grant_lease(keeper);
+      if (error || !keeper->channel.is_open()) return;  // it ended meanwhile
+      signal_to(*keeper, SIGCONT);  // where a task can signal its keeper, it could have stopped it
+      self->send(keeper, workers::GrantLease{self->settings.lease_ms});
+      self->renew_lease_later(keeper);
     });
   }
 
@@ -178,10 +176,10 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   void heard(const std::shared_ptr<Keeper>& keeper, const workers::Message& message) {
     if (std::holds_alternative<workers::KeeperReady>(message.body) && !keeper->started) {
       keeper->started = true;
-      if (keeper->order_durable) grant_lease(keeper);
       sink(core::AttemptStarted{keeper->attempt});
     } else if (const auto* phase = std::get_if<workers::PhaseStarted>(&message.body)) {
       sink(core::AttemptInPhase{keeper->attempt, phase->phase});
+      standby.refill(slots.size(), containment);  // now, when no slot waits for us
     } else if (const auto* seen = std::get_if<workers::MetricSeen>(&message.body)) {
       if (metrics) metrics({keeper->attempt, seen->name, seen->value, seen->step});
     }
@@ -205,7 +203,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     keeper->channel.close(ignored);
     keeper->exited.close(ignored);
     keepers.erase(keeper->attempt);
-    core::AttemptGone gone = settle_folder(keeper->attempt, keeper->folder, keeper->objective, keeper->nonce);
+    core::AttemptGone gone = gone_from_folder(keeper->attempt, keeper->folder, keeper->objective, keeper->nonce);
     if (status != 0) {
       // A receipt that lies there all the same may be the task's own work.
       gone = gone_without_receipt(keeper->attempt, core::Cause::infrastructure, how_it_ended(status));
@@ -231,7 +229,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   }
 
   std::set<pid_t> living_keepers() const {
-    std::set<pid_t> pids;
+    std::set<pid_t> pids = standby.pids();
     for (const auto& [_, keeper] : keepers) pids.insert(keeper->pid);
     return pids;
   }
@@ -298,23 +296,6 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     look_at_gpus_later();
   }
 
-  core::AttemptGone settle_folder(core::AttemptId attempt, const AttemptFolder& folder, const std::string& objective,
-                                  const std::string& nonce) {
-    std::error_code ignored;
-    if (!fs::exists(folder.receipt(), ignored)) {
-      return gone_without_receipt(attempt, core::Cause::infrastructure, "its keeper ended without a receipt");
-    }
-    const auto receipt = workers::receipt_from_json(read_bounded(folder.receipt(), workers::receipt_bytes_max));
-    if (!receipt) {
-      return gone_without_receipt(attempt, core::Cause::infrastructure,
-                                  "its receipt cannot be read: " + receipt.error().explain);
-    }
-    if (receipt->attempt != core::number(attempt) || (!nonce.empty() && receipt->nonce != nonce)) {
-      return gone_without_receipt(attempt, core::Cause::infrastructure, "its receipt belongs to another launch");
-    }
-    return gone_from(*receipt, objective);
-  }
-
   void sweep(const fs::path& folder) {
     asio::post(sweeper, [folder, keeper = settings.keeper] { remove_leavings(keeper, folder); });
   }
@@ -356,23 +337,38 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     const std::string text = workers::to_json(order_for(decided, study, place));
     const int order = failed ? -1 : write_new(keeper->folder.order(), text, error);
     if (order < 0) return refuse(decided.attempt, "the attempt's folder cannot be written: " + error);
-    auto started = start_keeper(settings.keeper, keeper->folder.order(), keeper->folder.keeper_log(), containment);
-    flush_order(keeper, order);
-    if (!started) return refuse(decided.attempt, started.error());
+    auto started = standby.take(containment);
+    if (!started) {
+      close(order);
+      return refuse(decided.attempt, started.error());
+    }
     keeper->pid = started->pid;
-    std::ofstream(keeper->folder.keeper_pid()) << identity_of(started->pid) << "\n";
+    std::ofstream(keeper->folder.keeper_pid()) << started->identity << "\n";
     watch(keeper, started->channel, started->pidfd);
+    begin_when_durable(keeper, order);
   }
 
-  void flush_order(const std::shared_ptr<Keeper>& keeper, int order) {
-    asio::post(disk, [self = shared_from_this(), keeper, order] {
-      const bool durable = make_durable(order);
-      asio::post(self->io, [self, keeper, durable] {
-        if (!durable) return signal_to(*keeper, SIGQUIT);
-        keeper->order_durable = true;
-        if (keeper->started) self->grant_lease(keeper);
-      });
+  // The keeper reads its order and lays out its folder at once, but gets no lease before the order is on the disk: after
+  // a power cut we must know that it may have run. The lease comes from the thread that saw to that, so that it need
+  // not wait until the loop has time; the loop writes to the channel only afterwards.
+  void begin_when_durable(const std::shared_ptr<Keeper>& keeper, int order) {
+    const int channel = fcntl(keeper->channel.native_handle(), F_DUPFD_CLOEXEC, 0);
+    const bool told = send_whole(channel, keeper->folder.order().string() + '\0');
+    std::string lease = workers::to_json_line({core::number(keeper->attempt), keeper->nonce, ++keeper->sequence,
+                                               workers::GrantLease{settings.lease_ms}});
+    asio::post(disk, [self = shared_from_this(), keeper, order, channel, told, lease = std::move(lease)] {
+      const bool begun = make_durable(order) && told && send_whole(channel, lease);
+      close(channel);
+      asio::post(self->io, [self, keeper, begun] { self->after_begin(keeper, begun); });
     });
+  }
+
+  void after_begin(const std::shared_ptr<Keeper>& keeper, bool begun) {
+    if (!keeper->channel.is_open()) return;       // it ended meanwhile
+    if (!begun) return signal_to(*keeper, SIGKILL);  // nothing runs below it
+    keeper->begun = true;
+    if (keeper->early_stop) send(keeper, *keeper->early_stop);
+    renew_lease_later(keeper);
   }
 
   // ---- earlier lives ----
@@ -399,7 +395,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
       watch(keeper, -1, *pidfd);  // its channel is closed: it is ending by itself
       return true;
     }
-    core::AttemptGone gone = settle_folder(attempt, folder, keeper->objective, keeper->nonce);
+    core::AttemptGone gone = gone_from_folder(attempt, folder, keeper->objective, keeper->nonce);
     end_orphans(folder.path, gone);
     if (gone.cause == core::Cause::infrastructure)
       gone.cause = core::Cause::lease_lost;  // it died with the orchestrator
@@ -449,16 +445,15 @@ void LocalExecutor::launch(const core::Launch& launch, const core::Study& study)
 void LocalExecutor::stop(core::AttemptId attempt, core::StopLevel level, const std::string& reason) {
   const auto found = impl_->keepers.find(attempt);
   if (found == impl_->keepers.end()) return;
-  if (found->second->of_earlier_life || !found->second->started) {
-    // No channel, or no lease yet: nothing but the keeper itself can be alive, or it is ending already.
-    if (level == core::StopLevel::kill) {
-      impl_->signal_to(*found->second, SIGQUIT);
-      impl_->escalate_later(found->second);
-    }
-    return;
+  const std::shared_ptr<Keeper>& keeper = found->second;
+  if (keeper->of_earlier_life) {  // no channel: it is ending already
+    if (level == core::StopLevel::kill) impl_->signal_to(*keeper, SIGQUIT);
+  } else if (keeper->begun) {
+    impl_->send(keeper, workers::Stop{level, reason});
+  } else {
+    keeper->early_stop = workers::Stop{level, reason};
   }
-  impl_->send(found->second, workers::Stop{level, reason});
-  if (level == core::StopLevel::kill) impl_->escalate_later(found->second);
+  if (level == core::StopLevel::kill) impl_->escalate_later(keeper);
 }
 
 void LocalExecutor::drop_artifacts(core::AttemptId attempt, const core::RunId& run) {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+
+#include "orchestrator/executors/keeper_process.h"
 
 namespace overnight::executors {
 
@@ -35,6 +38,23 @@ core::AttemptGone gone_without_receipt(core::AttemptId attempt, core::Cause caus
   gone.cause = cause;
   gone.detail = std::move(detail);
   return gone;
+}
+
+core::AttemptGone gone_from_folder(core::AttemptId attempt, const AttemptFolder& folder, const std::string& objective,
+                                const std::string& nonce) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder.receipt(), ignored)) {
+    return gone_without_receipt(attempt, core::Cause::infrastructure, "its keeper ended without a receipt");
+  }
+  const auto receipt = workers::receipt_from_json(read_bounded(folder.receipt(), workers::receipt_bytes_max));
+  if (!receipt) {
+    return gone_without_receipt(attempt, core::Cause::infrastructure,
+                                "its receipt cannot be read: " + receipt.error().explain);
+  }
+  if (receipt->attempt != core::number(attempt) || (!nonce.empty() && receipt->nonce != nonce)) {
+    return gone_without_receipt(attempt, core::Cause::infrastructure, "its receipt belongs to another launch");
+  }
+  return gone_from(*receipt, objective);
 }
 
 }  // namespace overnight::executors

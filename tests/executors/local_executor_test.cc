@@ -2,6 +2,7 @@
 #include "orchestrator/executors/local_executor.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -17,6 +18,7 @@
 #include "orchestrator/executors/task_order.h"
 #include "tests/workers/keeper/kept_attempt.h"
 #include "workers/keeper/descendants.h"
+#include "workers/protocol/standby.h"
 
 namespace overnight::executors {
 namespace {
@@ -85,14 +87,15 @@ class LocalExecutorTest : public testing::Test {
     until([&] { return !metrics_.empty(); });
   }
 
-  // The executor's own broom apart.
-  static std::size_t processes_below() {
+  // The executor's own broom, and keepers that wait for an order, apart.
+  static std::size_t processes_below(bool standby_too = false) {
     std::size_t count = 0;
     for (const auto& process : workers::descendants_of(::getpid())) {
       std::ifstream in("/proc/" + std::to_string(process.pid) + "/cmdline", std::ios::binary);
       std::ostringstream words;  // takes the buffer as a whole: a process that ends meanwhile throws otherwise
       words << in.rdbuf();
-      count += process.state != 'Z' && words.str().find("--tidy") == std::string::npos;
+      count += process.state != 'Z' && words.str().find("--tidy") == std::string::npos &&
+               (standby_too || words.str().find(workers::standby_verb) == std::string::npos);
     }
     return count;
   }
@@ -133,6 +136,56 @@ TEST_F(LocalExecutorTest, WhatIsLaunchedIsToldOnceWithItsScore) {
   launch();
   executor_->observe({AttemptId{1}});
   EXPECT_EQ(gone_.size(), 1u) << "what is settled stays settled";
+}
+
+// The pid that a keeper's folder names.
+std::string keeper_of(const AttemptFolder& folder) {
+  std::string pid;
+  std::ifstream(folder.keeper_pid()) >> pid;
+  return pid;
+}
+
+TEST_F(LocalExecutorTest, TheNextAttemptGetsAKeeperThatStoodByAndIsFoundByItsOrder) {
+  begin("echo loss: 1; sleep 1000");
+  launch();
+  until_metric();
+  std::set<std::string> standing_by;
+  for (const auto& process : workers::descendants_of(::getpid())) standing_by.insert(std::to_string(process.pid));
+  launch(2, slots_.size() - 1);
+  const std::string pid = keeper_of(folder_of(2));
+  EXPECT_TRUE(standing_by.contains(pid)) << pid;
+  until([&] { return metrics_.size() == 2; });
+  std::ifstream in("/proc/" + pid + "/cmdline", std::ios::binary);
+  std::string program, order;
+  std::getline(in, program, '\0');
+  std::getline(in, order, '\0');
+  EXPECT_EQ(order, folder_of(2).order().string());
+  EXPECT_TRUE(fs::exists(folder_of(2).keeper_log()));
+}
+
+TEST_F(LocalExecutorTest, AKeeperThatDiedWhileItStoodByIsReplaced) {
+  begin("echo loss: 1; sleep 1000");
+  launch();
+  until_metric();
+  for (const auto& process : workers::descendants_of(::getpid())) {
+    std::ifstream in("/proc/" + std::to_string(process.pid) + "/cmdline", std::ios::binary);
+    std::ostringstream words;
+    words << in.rdbuf();
+    if (words.str().find(workers::standby_verb) == std::string::npos) continue;
+    ::kill(process.pid, SIGKILL);
+    siginfo_t ended;
+    ::waitid(P_PID, static_cast<id_t>(process.pid), &ended, WEXITED | WNOWAIT);
+  }
+  launch(2, slots_.size() - 1);
+  until([&] { return metrics_.size() == 2; });
+}
+
+TEST_F(LocalExecutorTest, AStopThatComesBeforeTheKeeperHasItsOrderIsObeyed) {
+  begin("echo loss: 1; sleep 1000");
+  launch();
+  executor_->stop(AttemptId{1}, core::StopLevel::kill, "halt");
+  EXPECT_EQ(gone().cause, Cause::stopped);
+  EXPECT_EQ(gone().detail, "halt");
 }
 
 TEST_F(LocalExecutorTest, ASecretReachesItsPhaseAndIsNowhereOnDisk) {
@@ -230,7 +283,7 @@ TEST_F(LocalExecutorTest, NothingOutlivesIt) {
   launch();
   until_metric();
   executor_.reset();
-  EXPECT_EQ(processes_below(), 0u);
+  EXPECT_EQ(processes_below(true), 0u);
 }
 
 class EarlierLife : public LocalExecutorTest {

@@ -1,6 +1,7 @@
-// overnight-worker ORDER_JSON_PATH, with the control channel on descriptor 3: keeps one attempt. Exit status 0: a
-// receipt was written. `overnight-worker --probe` prints what this machine lets a keeper do; `--tidy FOLDER` removes
-// what an attempt that is over left beside its records and artifacts.
+// overnight-worker --standby PLACEHOLDER, with the control channel on descriptor 3: keeps one attempt, whose order it is
+// told there (protocol/standby.h). Exit status 0: a receipt was written, or there was no order. `--probe` prints what
+// this machine lets a keeper do; `--tidy FOLDER` removes what an attempt that is over left beside its records and
+// artifacts.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -17,8 +18,11 @@
 #include "workers/keeper/environment.h"
 #include "workers/keeper/folders.h"
 #include "workers/keeper/keeper.h"
-#include "workers/keeper/tidy.h"
+#include "workers/keeper/standby.h"
 #include "workers/keeper/take_mark.h"
+#include "workers/keeper/tidy.h"
+#include "workers/keeper/warden.h"
+#include "workers/protocol/standby.h"
 
 namespace overnight::workers {
 namespace {
@@ -63,7 +67,8 @@ void leave_the_terminal() {
   ::setsid();
   ::syscall(SYS_close_range, 4U, ~0U, 0);  // what leaked into us from the orchestrator
   take_mark();
-  for (const int signal : {SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
+  for (int signal = 1; signal < NSIG; ++signal) std::signal(signal, SIG_DFL);
+  for (const int signal : ignored_by_keepers) std::signal(signal, SIG_IGN);
 }
 
 budgets::Result<Order, std::string> read_order(const std::string& path) {
@@ -101,18 +106,23 @@ int refuse(const std::string& order_path, const std::string& why) {
   return folder ? write_receipt(*folder, receipt_for(Order{}, Cause::infrastructure, why)) : 1;
 }
 
-Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel) {
+Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings) {
   try {
-    const KeeperSettings settings{containment(), own_environment(), own_folder()};
-    hide_from_tasks();
     return keep(order, folder, channel, settings);
   } catch (const std::exception& error) {  // bad_alloc, and what a library throws: the attempt's end, not ours
     return receipt_for(order, Cause::infrastructure, std::string("the keeper failed: ") + error.what());
   }
 }
 
-int run(const std::string& order_path) {
+// What is the same for every order: done before there is one.
+KeeperSettings get_ready() {
   leave_the_terminal();
+  KeeperSettings settings{containment(), own_environment(), own_folder()};
+  hide_from_tasks();
+  return settings;
+}
+
+int run(const std::string& order_path, const KeeperSettings& settings) {
   const auto order = read_order(order_path);
   if (!order) return refuse(order_path, order.error());
   const auto folder = AttemptFolder::open(order->directory);
@@ -123,11 +133,34 @@ int run(const std::string& order_path) {
   }
   ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
   Channel channel(Descriptor(control_descriptor), order->attempt, order->nonce);
-  const Receipt receipt = kept(*order, *folder, channel);
+  const Receipt receipt = kept(*order, *folder, channel, settings);
   const int status_of_receipt = write_receipt_at(order->directory, *folder, receipt);
   if (status_of_receipt == 0) channel.send(Ended{receipt.cause});
   channel.flush_until(monotonic_ms() + farewell_ms);
   return status_of_receipt;
+}
+
+// Where a person looks when something goes wrong before there is a receipt.
+void write_to_log_beside(const std::string& order_path) {
+  const Descriptor log(::open((folder_of(order_path) + "/keeper.log").c_str(),
+                              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!log) return;
+  ::dup2(log.get(), STDOUT_FILENO);
+  ::dup2(log.get(), STDERR_FILENO);
+}
+
+int stand_by(char** argv) {
+  const KeeperSettings settings = get_ready();
+  // What is asked of us before we have an order is answered as soon as we have one (assent.h), with a receipt.
+  sigset_t asked;
+  sigemptyset(&asked);
+  for (const int signal : {SIGTERM, SIGQUIT}) sigaddset(&asked, signal);
+  ::sigprocmask(SIG_BLOCK, &asked, nullptr);
+  const auto order_path = await_order_path(control_descriptor);
+  if (!order_path) return 0;
+  show_as_argument(argv, *order_path);
+  write_to_log_beside(*order_path);
+  return run(*order_path, settings);
 }
 
 }  // namespace
@@ -135,18 +168,16 @@ int run(const std::string& order_path) {
 
 int main(int argc, char** argv) {
   using namespace overnight::workers;
-  const std::string argument = argc == 2 ? argv[1] : "";
-  if (argument == "--probe") {
+  const std::string verb = argc > 1 ? argv[1] : "";
+  if (argc == 2 && verb == "--probe") {
     std::printf("%s\n", to_json(probe_capabilities(forced_mechanism())).c_str());
     return 0;
   }
-  if (argc == 3 && std::string(argv[1]) == "--tidy") return tidy(argv[2]) ? 0 : 1;
-  if (argument.empty() || argument.starts_with('-')) {
-    std::fprintf(stderr,
-                 "usage: overnight-worker ORDER.json (control socket on descriptor 3)\n"
-                 "       overnight-worker --probe\n"
-                 "       overnight-worker --tidy FOLDER (of an attempt that is over)\n");
-    return 2;
-  }
-  return run(argument);
+  if (argc == 3 && verb == standby_verb) return stand_by(argv);
+  if (argc == 3 && verb == "--tidy") return tidy(argv[2]) ? 0 : 1;
+  std::fprintf(stderr,
+               "usage: overnight-worker --standby PLACEHOLDER (control socket on descriptor 3)\n"
+               "       overnight-worker --probe\n"
+               "       overnight-worker --tidy FOLDER (of an attempt that is over)\n");
+  return 2;
 }

@@ -43,10 +43,9 @@ void close_all_but(std::vector<int> kept) {
   ::syscall(SYS_close_range, next, ~0U, 0);
 }
 
+// What is ignored stays so through exec; all but these are as they should be (reset_all_signals).
 void reset_signals() {
-  struct sigaction plain {};
-  plain.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &plain, nullptr);
+  for (const int signal : ignored_by_keepers) std::signal(signal, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -7,6 +7,7 @@
 // SOCK_SEQPACKET pair that no task ever holds.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@
 #include "workers/keeper/private_view.h"
 
 namespace overnight::workers {
+
+// Signals that a keeper ignores: a terminal's are the orchestrator's to interpret, the others are told as errors. All
+// others it resets when it starts, where no task waits for that; a task's first process resets these.
+inline constexpr int ignored_by_keepers[] = {SIGINT, SIGHUP, SIGPIPE, SIGXFSZ};
 
 // What the leader is and what it may use. The descriptors stay the keeper's.
 struct LeaderSpec {

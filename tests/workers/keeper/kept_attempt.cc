@@ -17,6 +17,7 @@
 #include "workers/keeper/clock.h"
 #include "workers/keeper/descendants.h"
 #include "workers/keeper/folders.h"
+#include "workers/protocol/standby.h"
 
 namespace overnight::workers {
 namespace {
@@ -125,20 +126,17 @@ void KeptAttempt::start() {
   std::vector<char*> pointers;
   for (auto& entry : env) pointers.push_back(entry.data());
   pointers.push_back(nullptr);
-  const std::string program = worker_program();
-  const std::string log = order.directory + "/keeper.log";
+  const std::string program = worker_program(), room(order_path_bytes_max, '-');
   started_ms_ = monotonic_ms();
   pid_ = ::fork();
   if (pid_ == 0) {
-    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ::dup2(out, 1);
-    ::dup2(out, 2);
     ::dup2(theirs.get(), 3);
     if (theirs.get() == 3) ::fcntl(3, F_SETFD, 0);
-    ::execle(program.c_str(), program.c_str(), path.c_str(), nullptr, pointers.data());
+    ::execle(program.c_str(), program.c_str(), standby_verb, room.c_str(), nullptr, pointers.data());
     ::_exit(127);
   }
   pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  (void)!::send(channel_.get(), path.c_str(), path.size() + 1, MSG_NOSIGNAL);
 }
 
 void KeptAttempt::grant(std::int64_t lease_ms) {
