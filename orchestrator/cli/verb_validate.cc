@@ -45,6 +45,7 @@ int validate(const Common& common, const StudyOptions& options, bool as_json) {
         {"slots_idle", plan.slots_idle},
         {"baseline_trials", plan.baseline_trials},
         {"confirm_trials", plan.confirm_trials},
+        {"confirm_trials_late", plan.confirm_late},
         {"warnings", plan.warnings}};
   } else if (read.study) {
     std::cout << options.file << " is a good study. Here it would have:\n" << study::plan_text(*read.study, slots);

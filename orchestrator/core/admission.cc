@@ -73,6 +73,7 @@ void drop_trial(Turn& turn, Run& run, TrialId id, const std::string& why) {
   INVARIANT(found != run.trials.end() && !found->second.running, "only a queued trial can be dropped");
   const ExperimentId experiment_id = found->second.experiment;
   if (found->second.purpose == Purpose::baseline && !run.baseline) run.baseline_detail = why;
+  const std::string what = found->second.purpose == Purpose::confirm ? "a confirmation of experiment " : "experiment ";
   run.trials.erase(found);
   const auto experiment = run.experiments.find(experiment_id);
   if (--experiment->second.open_trials == 0) {
@@ -81,7 +82,7 @@ void drop_trial(Turn& turn, Run& run, TrialId id, const std::string& why) {
     if (!scored) ++run.counts.dropped;
     run.experiments.erase(experiment);
   }
-  turn.note(run.id, "budget", "experiment " + std::to_string(number(experiment_id)) + " is not run: " + why);
+  turn.note(run.id, "budget", what + std::to_string(number(experiment_id)) + " is not run: " + why);
   turn.touch(run, RunPart::work);
   turn.touch(run, RunPart::status);
 }

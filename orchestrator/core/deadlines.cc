@@ -45,9 +45,7 @@ Moment wall_end(const Run& run, Moment now, WallTime wall) {
 // The confirmation of the best takes full rounds at the pace seen so far, the last at its worst.
 Millis time_needed(const State& state, const Run& run, bool searches) {
   const Millis worst = worst_case_wall(run.study) + kill_allowance;
-  const Evaluation& evaluation = run.study.evaluation;
-  const std::int64_t trials =
-      std::max<std::int64_t>(0, evaluation.confirm_top) * std::max<std::int64_t>(0, evaluation.confirm_replicates);
+  const std::int64_t trials = confirmation_trials(run.study.evaluation);
   if (!searches || trials == 0 || run.study.run_budget.reserve_percent == 0) return worst;
   const auto slots = static_cast<std::int64_t>(std::max<std::size_t>(1, state.slots.size()));
   const std::int64_t rounds = (trials + slots - 1) / slots;

@@ -11,9 +11,12 @@ budgets::Cost grant_of(const RunBudget& budget) {
           budget.llm_cost,  budget.llm_tokens, budget.disk};
 }
 
-// Part of slot and GPU time, set aside at the start so that the search cannot eat what confirmation needs.
-budgets::Cost confirmation_reserve(const RunBudget& budget) {
+// Part of slot and GPU time, set aside at the start so that the search cannot eat what confirmation needs. Where
+// nothing is confirmed, nothing.
+budgets::Cost confirmation_reserve(const Study& study) {
+  const RunBudget& budget = study.run_budget;
   budgets::Cost cost;
+  if (confirmation_trials(study.evaluation) == 0) return cost;
   if (!budget.slot_time.is_unlimited()) {
     cost.slot_time = budgets::SlotMillis::of(budget.slot_time.count() / 100 * budget.reserve_percent);
   }
@@ -79,7 +82,7 @@ void on(Turn& turn, const RunStarted& event) {
   run.wall_grant = run.study.run_budget.wall;
   run.proposers.resize(run.study.proposers.size());
   run.ledger = budgets::Ledger(grant_of(run.study.run_budget));
-  if (const auto reserved = run.ledger.reserve(confirmation_reserve(run.study.run_budget))) run.set_aside = *reserved;
+  if (const auto reserved = run.ledger.reserve(confirmation_reserve(run.study))) run.set_aside = *reserved;
   for (const RunPart part : {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders}) turn.touch(run, part);
   turn.note(run.id, "stage", "run started: study " + run.study.name);
   admit_baseline(turn, run);

@@ -6,9 +6,10 @@
 //   3. confirming: the best `confirm_top` experiments get `confirm_replicates` trials each on fresh seeds. It begins as
 //   soon as no more
 //      search trials will be placed, so that slots do not wait for the last of them; a late one that enters the top is
-//      confirmed too.
+//      confirmed too, and what still waits for whom it pushed out is not run.
 //   4. An end that was decided (a halt, a trip, a drain) takes effect when nothing of the run is alive any more.
 #include <algorithm>
+#include <set>
 
 #include "orchestrator/core/handlers.h"
 
@@ -71,11 +72,15 @@ std::string why_search_is_over(const Turn& turn, const Run& run) {
 // Fresh seeds stand behind those of baseline and search: index 1000 and up.
 constexpr std::int64_t confirm_seed_index = 1000;
 
+std::size_t confirmed_places(const Run& run) {
+  return std::min<std::size_t>(
+      run.leaders.size(), static_cast<std::size_t>(std::max<std::int64_t>(0, run.study.evaluation.confirm_top)));
+}
+
 // Queues what is missing; true if anything was.
 bool queue_confirmations(Turn& turn, Run& run) {
   bool queued = false;
-  const auto top = std::min<std::size_t>(
-      run.leaders.size(), static_cast<std::size_t>(std::max<std::int64_t>(0, run.study.evaluation.confirm_top)));
+  const std::size_t top = confirmed_places(run);
   const auto confirm = [&](Leader& leader) {
     while (leader.confirm_trials < run.study.evaluation.confirm_replicates) {
       const ExperimentId id = leader.origin.id;
@@ -114,7 +119,19 @@ void leave_search(Turn& turn, Run& run) {
   if (queue_confirmations(turn, run)) turn.note(run.id, "stage", "the best are confirmed on fresh seeds");
 }
 
+// Those that a late result pushed out of the top are not confirmed any further.
+void drop_displaced(Turn& turn, Run& run) {
+  std::set<ExperimentId> top;
+  for (std::size_t i = 0; i < confirmed_places(run); ++i) top.insert(run.leaders[i].origin.id);
+  std::vector<TrialId> displaced;
+  for (const auto& [id, trial] : run.trials) {
+    if (trial.purpose == Purpose::confirm && !trial.running && !top.contains(trial.experiment)) displaced.push_back(id);
+  }
+  for (const TrialId& id : displaced) drop_trial(turn, run, id, "a later result took its place among the best");
+}
+
 void leave_confirmation(Turn& turn, Run& run) {
+  drop_displaced(turn, run);
   if (search_trial_is_open(run, false)) queue_confirmations(turn, run);  // a late one may have entered the top
   // An answer that is still to come is settled truly if there is time for that, else at its worst.
   const bool asks_wait = !run.asks.empty() && turn.now() < wall_end(run, turn.now(), turn.input.wall);
@@ -150,8 +167,11 @@ void hold_patience(Turn& turn, Run& run) {
   const bool out_of_time = turn.now() >= wall_end(run, turn.now(), turn.input.wall);
   const bool canary_waits = has_trials(run, Purpose::canary) && slot_is_usable(turn.state);
   if (!out_of_time && (canary_waits || turn.now() - run.hold->since < run.study.governor.hold_patience)) return;
-  decide_end(turn, run, EndKind::tripped,
-             "held by " + run.hold->by + " (" + run.hold->reason + ") and nobody answered");
+  const std::string held = "held by " + run.hold->by + " (" + run.hold->reason + ")";
+  if (!out_of_time) return decide_end(turn, run, EndKind::tripped, held + " and nobody answered");
+  // The end of the wall was planned, whoever held the run when it came; without a baseline there is nothing to be done.
+  decide_end(turn, run, run.stage == Stage::baseline ? EndKind::failed : EndKind::done,
+             "the wall time is used up; for its last " + in_words(turn.now() - run.hold->since) + " the run was " + held);
 }
 
 }  // namespace

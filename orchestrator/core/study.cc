@@ -27,4 +27,8 @@ Millis worst_case_wall(const Study& study) {
   return study.attempt.wall > Millis{} ? std::min(sum, study.attempt.wall) : sum;
 }
 
+std::int64_t confirmation_trials(const Evaluation& evaluation) {
+  return std::max<std::int64_t>(0, evaluation.confirm_top) * std::max<std::int64_t>(0, evaluation.confirm_replicates);
+}
+
 }  // namespace overnight::core

@@ -174,6 +174,9 @@ struct Study {
 // allowance.
 Millis worst_case_wall(const Study& study);
 
+// So many trials confirm the best, if as many are found.
+std::int64_t confirmation_trials(const Evaluation& evaluation);
+
 // Canonical JSON of a study and back (the store's and the journal's form, not the study file's).
 std::string study_to_json(const Study& study);
 Study study_from_json(const std::string& text);  // INVARIANT on text that we did not write

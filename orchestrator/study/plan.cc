@@ -23,10 +23,11 @@ class Planner {
     plan_.binds_first = "nothing";
     plan_.baseline_trials = study.baseline.empty() ? 0 : study.evaluation.baseline_replicates;
     plan_.confirm_trials = study.evaluation.confirm_top * study.evaluation.confirm_replicates;
+    plan_.confirm_late = std::min(study_.evaluation.confirm_top, at_once_ - 1) * study_.evaluation.confirm_replicates;
     plan_.confirm_worst = core::Millis::of(worst_ * plan_.confirm_trials);
     plan_.confirm_reserved = core::Millis::unlimited();
     if (!run_.slot_time.is_unlimited())
-      plan_.confirm_reserved = core::Millis::of(run_.slot_time.count() / 100 * run_.reserve_percent);
+      plan_.confirm_reserved = core::Millis::of(run_.slot_time.count() / 100 * reserve_percent());
   }
 
   Plan plan() {
@@ -44,7 +45,10 @@ class Planner {
   }
 
  private:
-  std::int64_t searched(std::int64_t grant) const { return grant / 100 * (100 - run_.reserve_percent); }
+  std::int64_t searched(std::int64_t grant) const { return grant / 100 * (100 - reserve_percent()); }
+
+  // Where nothing is confirmed, nothing is set aside.
+  std::int64_t reserve_percent() const { return plan_.confirm_trials > 0 ? run_.reserve_percent : 0; }
 
   // The core keeps the last rounds of the wall for confirmation, at their worst until it has seen a pace.
   std::int64_t searched_wall() const {
@@ -121,6 +125,8 @@ std::string plan_text(const core::Study& study, std::size_t slots) {
                       duration_text(plan.confirm_worst.count()));
   if (!plan.confirm_reserved.is_unlimited())
     text += fmt::format("; {} of slot time set aside for them", duration_text(plan.confirm_reserved.count()));
+  if (plan.confirm_late > 0)
+    text += fmt::format("; up to {} more if results that come late enter the best", plan.confirm_late);
   text += fmt::format("\n  idle slots       {}\n", plan.slots_idle);
   for (const std::string& warning : plan.warnings) text += "  warning          " + warning + "\n";
   return text;

@@ -17,6 +17,7 @@ struct Plan {
   std::size_t slots_idle = 0;              // that reservations leave empty from the start
   std::int64_t baseline_trials = 0;
   std::int64_t confirm_trials = 0;  // confirm_top times confirm_replicates
+  std::int64_t confirm_late = 0;    // so many more at most: results that end the search late may enter the best
   core::Millis confirm_worst;       // slot time that they take at their worst
   core::Millis confirm_reserved;    // slot time that the reserve holds for them; unlimited without budget.run.slot_time
   std::vector<std::string> warnings;

@@ -232,6 +232,14 @@ TEST(Ends, TheReserveForConfirmationIsReallyKeptFromTheSearch) {
   EXPECT_EQ(home.ended[0].leaders[0].confirm.n, 2);
 }
 
+TEST(Ends, WhereNothingIsConfirmedNothingIsSetAsideForIt) {
+  Study study = small_study();
+  study.run_budget.slot_time = SlotMillis::of(2 * worst_ms);
+  study.run_budget.reserve_percent = 50;
+  Home home = searching(study);
+  EXPECT_EQ(home.live().ledger.left().slot_time, SlotMillis::of(2 * worst_ms - 1000));
+}
+
 TEST(Ends, WhatIsEnqueuedDuringTheConfirmationIsNotPaidFromItsReserve) {
   Study study = small_study();
   study.run_budget.experiments = budgets::Experiments::of(5);

@@ -93,6 +93,29 @@ TEST(Step, TheBestAreConfirmedOnFreshSeedsBeforeTheRunEnds) {
   EXPECT_EQ(home.ended[0].leaders[0].confirm.n, 2);
 }
 
+TEST(Step, AResultThatComesLateTakesThePlaceAndWhatStillWaitsForTheOtherIsNotRun) {
+  Study study = small_study();
+  study.run_budget.experiments = budgets::Experiments::of(2);
+  study.evaluation.confirm_replicates = 3;
+  study.evaluation.confirm_top = 1;
+  Home home(2);
+  home.start(study);
+  home.score(home.all<Launch>()[0].attempt, 1.0);
+  home.offer({0.1, 0.2});
+  const Launch early = home.all<Launch>()[1], late = home.all<Launch>()[2];
+  home.score(early.attempt, 0.7);  // its confirmation begins while the other still runs
+  ASSERT_EQ(home.all<Launch>()[3].purpose, Purpose::confirm);
+  home.score(late.attempt, 0.6);
+  while (home.ended.empty()) home.score(home.live().attempts.begin()->first, 0.65);
+  std::map<ExperimentId, int> confirmed;
+  for (const Launch& launch : home.all<Launch>()) confirmed[launch.experiment] += launch.purpose == Purpose::confirm;
+  EXPECT_EQ(confirmed[late.experiment], 3);
+  EXPECT_EQ(confirmed[early.experiment], 1) << "one ran already, two were dropped";
+  EXPECT_TRUE(std::any_of(home.notes.begin(), home.notes.end(), [](const Note& note) {
+    return note.text == "a confirmation of experiment 2 is not run: a later result took its place among the best";
+  }));
+}
+
 TEST(Step, AHaltKillsWhatRunsIsConfirmedWhenNothingIsLeftAndSaysHowLongItTook) {
   Home home(1);
   home.start(small_study());

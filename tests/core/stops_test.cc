@@ -100,14 +100,17 @@ TEST(Stops, AHoldStartsNothingAndLetsRunWhatRuns) {
   EXPECT_EQ(home.all<Launch>().size(), launched);
 }
 
-TEST(Stops, AHeldRunWhoseWallIsOverEndsThenAndNotAfterItsPatience) {
+TEST(Stops, AHeldRunWhoseWallIsOverEndsThenAsPlannedAndSaysThatItWasHeld) {
   Study study = small_study();
   study.run_budget.wall = seconds(100);
   Home home = searching(study);
   home.tell(HoldRequested{home.run, "user:alice", "wait"});
-  while (!home.live().end && home.wait()) {
+  while (home.ended.empty() && home.wait()) {
   }
-  EXPECT_EQ(home.live().end->kind, EndKind::tripped);
+  ASSERT_EQ(home.ended.size(), 1u);
+  EXPECT_EQ(home.ended[0].end->kind, EndKind::done);
+  EXPECT_EQ(home.ended[0].end->reason,
+            "the wall time is used up; for its last 1 min 39 s the run was held by user:alice (wait)");
   EXPECT_EQ(home.now, 100'000);
 }
 

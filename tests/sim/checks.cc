@@ -172,7 +172,7 @@ void Checks::check_ended(const core::Run& run) {
   holds(
       admitted == run.counts.admitted, "no experiment is lost or counted twice",
       run.id.text + ": " + std::to_string(admitted) + " recorded, " + std::to_string(run.counts.admitted) + " counted");
-  if (run.end->kind != core::EndKind::done) return;
+  if (run.end->kind != core::EndKind::done || run.hold) return;  // held until its wall was over
   holds(!executor_.is_alive(run.id), "a done run has nothing alive", run.id.text);
   const auto top =
       std::min<std::size_t>(run.leaders.size(), static_cast<std::size_t>(run.study.evaluation.confirm_top));
