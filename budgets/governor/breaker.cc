@@ -7,7 +7,9 @@ namespace overnight::budgets {
 namespace {
 
 std::optional<Trip> trip(Breakers& breakers, Trip told) {
-  if (told.level <= TripLevel::throttle) return told;
+  if (told.level <= TripLevel::throttle) {
+    return breakers.told.insert(told.breaker).second ? std::optional(std::move(told)) : std::nullopt;
+  }
   if (breakers.tripped && breakers.tripped->level >= told.level) return std::nullopt;
   breakers.tripped = told;
   return told;
@@ -49,6 +51,10 @@ std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& s
     due.push_back({"crash_rate", settings.on_crash_rate,
                    std::to_string(bad) + " of the last " + std::to_string(seen) + " trials failed"});
   }
+  for (const char* name : {"not_finite", "consecutive_crashes", "crash_rate"}) {
+    if (std::none_of(due.begin(), due.end(), [&](const Trip& one) { return one.breaker == name; }))
+      breakers.told.erase(name);
+  }
   if (due.empty()) return std::nullopt;
   // The hardest: a breaker that only takes notes must not hide one that stops.
   return trip(breakers, *std::max_element(due.begin(), due.end(),
@@ -59,6 +65,7 @@ std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings
   if (gained) {
     breakers.experiments_since_gain = 0;
     breakers.stagnation_told = false;
+    breakers.told.erase("stagnation");
     return std::nullopt;
   }
   ++breakers.experiments_since_gain;
@@ -73,6 +80,7 @@ std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings
 
 std::optional<Trip> observe_proposer(Breakers& breakers, const BreakerSettings& settings, bool useful) {
   breakers.proposer_faults_in_a_row = useful ? 0 : breakers.proposer_faults_in_a_row + 1;
+  if (useful) breakers.told.erase("proposer_faults");
   if (settings.proposer_faults <= 0 || breakers.proposer_faults_in_a_row < settings.proposer_faults)
     return std::nullopt;
   return trip(breakers,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -63,6 +64,9 @@ struct Breakers {
   bool stagnation_told = false;
   std::int64_t proposer_faults_in_a_row = 0;
   std::optional<Trip> tripped;  // the first one; later ones are noted, and can only raise the level
+  // Breakers of level note or throttle that were told and are still due: they are told again only when they were fine
+  // in between.
+  std::set<std::string> told;
   bool operator==(const Breakers&) const = default;
 };
 

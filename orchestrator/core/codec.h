@@ -121,7 +121,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BreakerSettings, consecutive_crashes, crash_r
                                    on_proposer_faults)
 OVERNIGHT_JSON(Trip, breaker, level, reason)
 OVERNIGHT_JSON(Breakers, crashes_in_a_row, recent, experiments_since_gain, stagnation_told, proposer_faults_in_a_row,
-               tripped)
+               tripped, told)
 
 inline void to_json(nlohmann::json& j, const Ledger& ledger) { j = ledger.book(); }
 inline void write_json(core::JsonText& out, const Ledger& ledger) { write_json(out, ledger.book()); }
@@ -232,7 +232,7 @@ OVERNIGHT_JSON(Attempt, id, trial, experiment, slot, epoch, reservation, launche
                stopping, overdue, chased)
 OVERNIGHT_JSON(OpenAsk, id, proposer, reservation, count, asked)
 OVERNIGHT_JSON(ProposerBook, asks, offered, admitted, duplicates, refused, failures, failures_in_a_row, not_before,
-               exhausted, used)
+               exhausted, silent_in_a_row, last_failure, used)
 OVERNIGHT_JSON(KeptArtifacts, attempt, bytes)
 OVERNIGHT_JSON(Leader, origin, search, confirm, confirm_trials, artifacts)
 OVERNIGHT_JSON(End, kind, reason, wall)

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <map>
 #include <optional>
 #include <string>
@@ -117,6 +118,10 @@ void write_json(JsonText& out, const std::vector<T>& values) {
 }
 template <typename T>
 void write_json(JsonText& out, const std::deque<T>& values) {
+  write_json_list(out, values);
+}
+template <typename T>
+void write_json(JsonText& out, const std::set<T>& values) {
   write_json_list(out, values);
 }
 // An object if the keys are text, else a list of pairs: as nlohmann reads them.

@@ -25,6 +25,8 @@ inline constexpr budgets::Millis halt_confirm_within = budgets::seconds(10);  //
 inline constexpr budgets::Millis start_patience = budgets::seconds(60);  // from a launch until its keeper holds a lease
 inline constexpr std::int64_t chases_max =
     30;  // kills repeated, one each kill_allowance; then it is an overrun that trips
+inline constexpr std::int64_t silences_told = 3;  // asks without an answer, in a row, until people are told
+inline constexpr std::size_t failure_kept_bytes = 300;     // of an ask's failure, in its proposer's book
 inline constexpr std::int64_t log_tail_kept_bytes = 2048;  // of a failed attempt, in its record
 
 }  // namespace overnight::core

@@ -73,6 +73,20 @@ void back_off(Turn& turn, ProposerBook& book, bool failed) {
   book.not_before = turn.now() + ask_backoff * (std::int64_t{1} << doublings);
 }
 
+// One failed ask is everyday's; a proposer that falls silent, or speaks again, is news of the night.
+void tell_silence(Turn& turn, Run& run, const std::string& source, ProposerBook& book, const std::string& failure) {
+  if (failure.empty()) {
+    if (book.silent_in_a_row >= silences_told) turn.note(run.id, "proposer", source + " answers again");
+    book.silent_in_a_row = 0;
+    return;
+  }
+  book.last_failure = failure.substr(0, failure_kept_bytes);
+  turn.note(run.id, "ask", source + " did not answer: " + failure);
+  if (++book.silent_in_a_row == silences_told)
+    turn.note(run.id, "proposer",
+              source + " has not answered " + std::to_string(silences_told) + " times in a row: " + book.last_failure);
+}
+
 // Takes the offers one by one; returns how many were admitted.
 std::int64_t take_offers(Turn& turn, Run& run, const OffersArrived& event, ProposerBook& book,
                          const std::string& source) {
@@ -128,10 +142,8 @@ void on(Turn& turn, const OffersArrived& event) {
   if (!event.remark.empty()) turn.note(run->id, "ask", source + ": " + event.remark);
   // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
   const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
-  if (wanted && !event.failure.empty()) {
-    back_off(turn, book, true);
-    turn.note(run->id, "ask", source + " did not answer: " + event.failure);
-  }
+  if (wanted && !event.failure.empty()) back_off(turn, book, true);
+  if (wanted) tell_silence(turn, *run, source, book, event.failure);
   const std::int64_t duplicates_before = book.duplicates;
   const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;
   const std::int64_t known = book.duplicates - duplicates_before;

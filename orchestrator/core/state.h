@@ -108,6 +108,8 @@ struct ProposerBook {
   std::int64_t failures_in_a_row = 0;
   Moment not_before;
   bool exhausted = false;
+  std::int64_t silent_in_a_row = 0;  // asks without an answer
+  std::string last_failure;  // why the last ask without an answer had none; at most failure_kept_bytes
   budgets::Cost used;
   bool operator==(const ProposerBook&) const = default;
 };

@@ -143,9 +143,22 @@ Verdict without_scores(const ReportData& data, const Findings& found) {
   return verdict;
 }
 
+// A proposer that brought nothing is no part of what was searched, whatever the study says.
+void add_silent_proposers(const Findings& found, Verdict& verdict) {
+  for (const Credit& credit : found.credits) {
+    const core::ProposerBook& book = credit.book;
+    if (book.asks == 0 || book.admitted > 0) continue;
+    std::string words = "The proposer " + harmless(credit.proposer, 60) + " brought no experiment in " +
+                        count_words(book.asks) + (book.asks == 1 ? " ask" : " asks");
+    if (!book.last_failure.empty()) words += "; the last failure: " + harmless(book.last_failure, 300);
+    verdict.caveats.push_back(words + ".");
+  }
+}
+
 // What holds for the whole run, whoever won.
 void add_general_caveats(const ReportData& data, const Findings& found, Verdict& verdict) {
   const core::Run& run = data.run;
+  add_silent_proposers(found, verdict);
   if (found.self_reported)
     verdict.caveats.push_back("Scores marked † are self-reported: the training process said them itself.");
   const bool unseeded = run.study.task.seed.kind == core::SeedDelivery::Kind::none;

@@ -126,6 +126,7 @@ json proposers_of(const Run& run) {
                    {"refused", book.refused},
                    {"failures", book.failures},
                    {"exhausted", book.exhausted},
+                   {"last_failure", book.last_failure},
                    {"tokens", book.used.tokens.count()},
                    {"cost_microusd", book.used.money.count()}});
   }

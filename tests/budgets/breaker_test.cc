@@ -31,6 +31,16 @@ TEST(Breaker, FiveCrashesInARowTripAndFourDoNot) {
   EXPECT_EQ(*trip, (Trip{"consecutive_crashes", TripLevel::hold, "5 trials in a row failed"}));
 }
 
+TEST(Breaker, OneThatOnlyTakesNotesIsToldOnceUntilAllIsWellAgain) {
+  Breakers breakers;
+  BreakerSettings settings = only(3, 0, 0);
+  settings.on_consecutive_crashes = TripLevel::note;
+  EXPECT_TRUE(tell(breakers, settings, {crashed, crashed, crashed}));
+  EXPECT_FALSE(observe_outcome(breakers, settings, crashed));
+  EXPECT_FALSE(observe_outcome(breakers, settings, crashed));
+  EXPECT_TRUE(tell(breakers, settings, {good, crashed, crashed, crashed}));
+}
+
 TEST(Breaker, AGoodTrialBeginsTheCountAnew) {
   Breakers breakers;
   EXPECT_FALSE(

@@ -65,6 +65,34 @@ TEST(Asking, AProposerThatNeverAnswersLeavesNoSlotIdle) {
   EXPECT_EQ(home.live().asks.size(), 1u) << "the slow one was asked once and is not asked again";
 }
 
+TEST(Asking, AProposerThatFallsSilentIsToldOnceAndSoIsThatItSpeaksAgain) {
+  Study study = small_study();
+  study.governor.breakers.proposer_faults = 0;
+  Home home(1);
+  home.start(study);
+  home.score(home.all<Launch>()[0].attempt, 1.0);
+  const auto news = [&] {
+    std::vector<std::string> told;
+    for (const Note& note : home.notes) {
+      if (note.kind == "proposer") told.push_back(note.text);
+    }
+    return told;
+  };
+  for (int i = 0; i < 5; ++i) {
+    while (!open_ask(home, "random")) ASSERT_TRUE(home.wait());
+    EXPECT_EQ(news().size(), i < 3 ? 0u : 1u);
+    OffersArrived nothing{home.run, open_ask(home, "random")->ask};
+    nothing.failure = "connection refused";
+    home.tell(nothing);
+  }
+  EXPECT_EQ(news()[0], "random has not answered 3 times in a row: connection refused");
+  EXPECT_EQ(home.live().proposers[0].last_failure, "connection refused");
+  while (!open_ask(home, "random")) ASSERT_TRUE(home.wait());
+  answer(home, *open_ask(home, "random"), {0.3});
+  ASSERT_EQ(news().size(), 2u);
+  EXPECT_EQ(news()[1], "random answers again");
+}
+
 TEST(Asking, AProposerThatNeverAnswersKeepsNoExperimentForItself) {
   Study study = two_proposers();
   study.run_budget.experiments = budgets::Experiments::of(6);
