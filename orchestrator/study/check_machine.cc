@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include "orchestrator/study/parse.h"
 
@@ -56,6 +57,7 @@ class Machine {
     must_exist("task.evaluate.private.validation", task.validation_data);
     must_exist("task.evaluate.private.holdout", task.holdout_data);
     for (const core::Secret& secret : task.secrets) must_be_set("task.secrets", secret.name);
+    check_cpus();
     for (std::size_t i = 0; i < study_.proposers.size(); ++i) check_proposer(i);
     return std::move(errors_);
   }
@@ -71,6 +73,14 @@ class Machine {
   void must_be_set(const std::string& path, const std::string& name) {
     if (environment(name.c_str(), "").empty())
       complain(path, name + " is not set in this environment; export it first");
+  }
+
+  // Fewer than asked for would be a slower machine than the study was written for, and nobody would know.
+  void check_cpus() {
+    const auto usable = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+    if (usable > 0 && study_.task.cpus > usable)
+      complain("task.resources.cpus", std::to_string(study_.task.cpus) + " for an attempt, but only " +
+                                          std::to_string(usable) + " can be used here; lower it");
   }
 
   // `built`: a build phase may yet make the files of the workspace.

@@ -113,8 +113,26 @@ bool shows_seed(const core::Study& study) {
          });
 }
 
+bool holds_any(const std::vector<std::string>& words, std::initializer_list<const char*> marks) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return std::any_of(marks.begin(), marks.end(),
+                       [&](const char* mark) { return word.find(mark) != std::string::npos; });
+  });
+}
+
+bool shows_params(const core::Task& task) {
+  std::vector<std::string> words = task.train.command;
+  if (task.build) words.insert(words.end(), task.build->command.begin(), task.build->command.end());
+  for (const auto& [_, value] : task.env) words.push_back(value);
+  return holds_any(words, {"{params}", "{p.", "{experiment}", "OVERNIGHT_EXPERIMENT"});
+}
+
 void warn_of_task(const core::Study& study, const Warn& warn) {
   const core::Task& task = study.task;
+  if (!study.space.dimensions.empty() && !shows_params(task))
+    warn({"task", "train", "command"},
+         "holds neither {params}, {p.NAME} nor {experiment}: unless the program reads the file that "
+         "OVERNIGHT_EXPERIMENT names, every experiment runs the same thing");
   if (!shows_seed(study))
     warn({"task", "seed"},
          "is missing and no argument of train holds {seed} or {experiment}: repeats show rerun noise only, not the "

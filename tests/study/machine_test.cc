@@ -62,6 +62,11 @@ TEST_F(Machine, TellsHowToPassOnThePathThatHasTheProgram) {
   expect_said("it is on yours: pass it on with task.env_pass: [PATH]");
 }
 
+TEST_F(Machine, RefusesMoreCpusThanThereAre) {
+  study_.task.cpus = 1000;
+  expect_said("task.resources.cpus: 1000 for an attempt, but only ");
+}
+
 TEST_F(Machine, NamesAScriptThatIsNotInTheWorkspace) {
   study_.task.train.command = {"python3", "other.py"};
   expect_said("other.py is not there (looked in the workspace ");
