@@ -16,6 +16,17 @@ std::optional<core::HaltRequested> halt_at(const std::optional<core::RunId>& run
   return asked;
 }
 
+std::string words_at(const std::string& what, const shell::LatchFile& latch, const fs::path& request,
+                     const std::string& lifted_by) {
+  std::error_code ignored;
+  if (const auto closed = latch.exists() ? latch.read() : std::nullopt)
+    return what + " is latched by " + closed->by + " (" + closed->path + "): " + closed->reason + "; " + lifted_by +
+           " lifts that";
+  if (fs::exists(fs::symlink_status(request, ignored)))
+    return what + " has a HALT file, " + request.string() + ": nothing starts before " + lifted_by;
+  return "";
+}
+
 }  // namespace
 
 shell::LatchFile latch_of(const fs::path& home) { return shell::LatchFile(home / "latch"); }
@@ -36,6 +47,13 @@ std::vector<core::HaltRequested> halts_on_disk(const fs::path& home, const core:
     if (auto halt = halt_at(id, latch_of(home, id), halt_file(home, id))) found.push_back(std::move(*halt));
   }
   return found;
+}
+
+std::string latch_words(const fs::path& home, const std::optional<core::RunId>& run) {
+  std::string words = words_at("this home", latch_of(home), halt_file(home), "overnight release --reason WHY");
+  if (!words.empty() || !run) return words;
+  return words_at("run " + run->text, latch_of(home, *run), halt_file(home, *run),
+                  "overnight release " + run->text + " --reason WHY");
 }
 
 budgets::Result<void, std::string> lift_on_disk(const fs::path& home, const std::optional<core::RunId>& run) {

@@ -20,6 +20,10 @@ std::filesystem::path halt_file(const std::filesystem::path& home, const core::R
 // What `state` does not know yet: of the home first, then of its runs. Closes the latch where only a HALT file asks.
 std::vector<core::HaltRequested> halts_on_disk(const std::filesystem::path& home, const core::State& state);
 
+// What on the disk keeps the home (no run), or the run or its home, from working, and how it is lifted, in a line for
+// people; empty: nothing. Changes nothing.
+std::string latch_words(const std::filesystem::path& home, const std::optional<core::RunId>& run);
+
 // After a release: opens the latch of the home (no run) or of the run, and takes the HALT file away.
 budgets::Result<void, std::string> lift_on_disk(const std::filesystem::path& home,
                                                 const std::optional<core::RunId>& run);

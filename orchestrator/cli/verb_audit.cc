@@ -45,8 +45,7 @@ void add_audit(CLI::App& app, Common& common) {
                          .dump()
                   << "\n";
       } else {
-        std::cout << word << ": " << verdict.entries << " journal entries"
-                  << (verdict.explain.empty() ? "" : ", " + verdict.explain) << "\n";
+        std::cout << word << ": " << verdict.explain << "\n";
         if (verdict.kind == store::AuditVerdict::Kind::intact) std::cout << "head " << verdict.head_hash << "\n";
       }
       return code_of(verdict.kind);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
 #include "orchestrator/executors/gpus.h"
@@ -54,6 +55,7 @@ int doctor(const Common& common, bool as_json) {
       std::filesystem::exists(common.home()) ? common.home() : std::filesystem::path(".");
   statvfs(where.c_str(), &disk);
   const auto free = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
+  const std::string latch = latch_words(common.home(), std::nullopt);
   if (as_json) {
     json list = json::array();
     for (const auto& gpu : gpus.found)
@@ -61,7 +63,8 @@ int doctor(const Common& common, bool as_json) {
     std::cout << json{{"kernel", system.release}, {"user", getuid()},
                       {"cpus", cpus.size()},      {"memory_bytes", memory_bytes()},
                       {"disk_free_bytes", free},  {"gpus", list},
-                      {"gpu_note", gpus.note},    {"containment", keeper.is_discarded() ? json(nullptr) : keeper}}
+                      {"gpu_note", gpus.note},    {"latch", latch.empty() ? json(nullptr) : json(latch)},
+                      {"containment", keeper.is_discarded() ? json(nullptr) : keeper}}
                      .dump(2)
               << "\n";
   } else {
@@ -70,6 +73,7 @@ int doctor(const Common& common, bool as_json) {
               << "cpus       " << cpus.size() << " usable\n"
               << "memory     " << bytes_words(memory_bytes()) << "\n"
               << "disk       " << bytes_words(free) << " free at " << std::filesystem::absolute(where).string() << "\n";
+    if (!latch.empty()) std::cout << "latch      " << latch << "\n";
     if (gpus.found.empty()) std::cout << "gpus       none: " << gpus.note << "; slots are shares of the CPUs\n";
     for (const auto& gpu : gpus.found)
       std::cout << "gpu        " << gpu.uuid << " " << gpu.name

@@ -67,6 +67,26 @@ std::string params_words(const core::Params& params) {
   return text;
 }
 
+// What an experiment is judged by, as in the report: its confirmation if there is one, else the search. A canary judges
+// the machine.
+struct Judged {
+  double sum = 0;
+  std::int64_t n = 0;
+  bool confirmed = false;
+};
+
+Judged judged_by(const std::vector<core::TrialRecord>& trials) {
+  Judged judged;
+  for (const auto& trial : trials) {
+    if (!trial.score || trial.purpose == core::Purpose::canary) continue;
+    const bool confirms = trial.purpose == core::Purpose::confirm;
+    if (judged.confirmed && !confirms) continue;
+    if (confirms && !judged.confirmed) judged = {0, 0, true};
+    judged.sum += *trial.score, ++judged.n;
+  }
+  return judged;
+}
+
 int list(store::HomeReader& reader, const store::RunFacts& facts, const Options& options) {
   const auto experiments = all_experiments(reader, facts.run.id);
   const auto trials = all_trials(reader, facts.run.id);
@@ -79,16 +99,14 @@ int list(store::HomeReader& reader, const store::RunFacts& facts, const Options&
     const auto& own = by_experiment[experiment.experiment];
     out.push_back(json_of(experiment, own));
     std::string score = "-", why;
-    double sum = 0;
-    std::int64_t n = 0;
     for (const auto& trial : own) {
-      if (trial.score) sum += *trial.score, ++n;
       if (!trial.score)
         why = std::string(workers::name_of(trial.cause)) + " in " + std::string(workers::name_of(trial.phase));
     }
-    if (n > 0) score = number_words(sum / static_cast<double>(n));
+    const Judged judged = judged_by(own);
+    if (judged.n > 0) score = number_words(judged.sum / static_cast<double>(judged.n));
     rows.push_back({std::to_string(core::number(experiment.experiment)), experiment.status, experiment.proposer, score,
-                    std::to_string(n), why, params_words(experiment.params)});
+                    std::to_string(judged.n) + (judged.confirmed ? " fresh" : ""), why, params_words(experiment.params)});
   }
   if (options.as_json) {
     std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";

@@ -11,6 +11,7 @@
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/live_view.h"
 #include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
@@ -27,13 +28,21 @@ struct Options {
   bool once = false;
 };
 
-std::string state_words(const store::RunFacts& facts) {
+std::string state_words(const Common& common, const store::RunFacts& facts) {
   const core::Run& run = facts.run;
-  if (run.end) return std::string(core::name_of(run.end->kind));
-  if (run.latch) return "latched";
+  const bool over = run.end && (run.end->kind == core::EndKind::done || run.end->kind == core::EndKind::failed);
+  const bool waits = !over && !latch_words(common.home(), run.id).empty();
+  if (run.end) return std::string(core::name_of(run.end->kind)) + (waits ? ", latched" : "");
+  if (run.latch || waits) return "latched";
   if (run.hold) return "held";
   if (run.live) return run.draining ? "draining" : std::string(core::name_of(run.stage));
   return "interrupted";
+}
+
+// What the disk says beside the journal: a halt that no orchestrator has taken in yet.
+void add_latch(json& view, const std::filesystem::path& home, const core::RunId& run) {
+  const std::string words = latch_words(home, run);
+  view["latch_on_disk"] = words.empty() ? json(nullptr) : json(words);
 }
 
 // `live` in the store only says that the last life worked on it; whether one runs now, the socket tells.
@@ -48,7 +57,10 @@ int show_runs(const Common& common, const Options& options) {
   if (!runs) return refuse(exit_failed, runs.error().explain);
   if (options.as_json) {
     json out = json::array();
-    for (const auto& facts : runs->items) out.push_back(server::view_of(facts.run, 0, std::nullopt));
+    for (const auto& facts : runs->items) {
+      out.push_back(server::view_of(facts.run, 0, std::nullopt));
+      add_latch(out.back(), common.home(), facts.run.id);
+    }
     std::cout << out.dump(2) << "\n";
     return exit_done;
   }
@@ -56,11 +68,13 @@ int show_runs(const Common& common, const Options& options) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& facts : runs->items) {
     const core::Run& run = facts.run;
-    rows.push_back({run.id.text, run.study.name, state_words(facts), date_words(run.started.ms()),
+    const json view = server::view_of(run, 0, std::nullopt);
+    rows.push_back({run.id.text, run.study.name, state_words(common, facts), date_words(run.started.ms()),
                     duration_words(run.wall_used.count()), std::to_string(run.counts.admitted),
-                    run.best ? number_words(*run.best) : "-"});
+                    view.contains("best") ? number_words(view["best"]["score"].get<double>()) : "-"});
   }
   std::cout << table({"run", "study", "state", "started", "wall", "experiments", "best"}, rows);
+  if (const std::string latch = latch_words(common.home(), std::nullopt); !latch.empty()) std::cout << latch << "\n";
   return exit_done;
 }
 
@@ -83,6 +97,7 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
   json view = server::view_of(facts.run, 0, std::nullopt);
   const bool listens = somebody_listens(common.home());
   view["orchestrator"] = listens ? "running" : "not running";
+  add_latch(view, common.home(), facts.run.id);
   const auto notes = reader.last_notes(facts.run.id, 12);
   view["notes"] = json::array();
   if (notes) {
@@ -92,9 +107,11 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
     std::cout << view.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
     return exit_done;
   }
-  std::cout << facts.run.id.text << ": " << state_words(facts) << (listens ? "" : ", no orchestrator is running")
+  std::cout << facts.run.id.text << ": " << state_words(common, facts) << (listens ? "" : ", no orchestrator is running")
             << "\n";
   if (facts.run.end) std::cout << "  " << clean(facts.run.end->reason, 500) << "\n";
+  const std::string latch = latch_words(common.home(), facts.run.id);
+  if (!latch.empty()) std::cout << "  " << latch << "\n";
   json drawn{{"runs", json::array({view})}, {"slots", json::array()}};
   drawn["runs"][0]["live"] = true;
   const std::size_t columns = is_screen(STDOUT_FILENO) ? Screen(STDOUT_FILENO).size().columns : 120;
@@ -103,7 +120,7 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
     std::cout << "  " << clock_words(note["wall_unix_ms"]) << "  " << clean(note["kind"], 12) << "  "
               << clean(note["text"], 160) << "\n";
   }
-  if (!listens && !facts.run.end) std::cout << "overnight resume " << facts.run.id.text << " goes on with it\n";
+  if (!listens && !facts.run.end && latch.empty()) std::cout << "overnight resume " << facts.run.id.text << " goes on with it\n";
   return exit_done;
 }
 
@@ -118,7 +135,7 @@ int show_end(const Common& common, const std::string& run) {
   if (!reader) return exit_done;
   const auto facts = choose_run(**reader, common.home(), run);
   if (!facts) return exit_done;
-  std::cout << facts->run.id.text << ": " << state_words(*facts)
+  std::cout << facts->run.id.text << ": " << state_words(common, *facts)
             << (facts->run.end ? ": " + clean(facts->run.end->reason, 500) : ", the orchestrator has ended") << "\n";
   return exit_done;
 }
