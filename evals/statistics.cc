@@ -78,16 +78,6 @@ Sample sample_of(std::span<const double> scores) {
   return sample;
 }
 
-Sample sample_from_sums(std::int64_t n, double sum, double sum_of_squares) {
-  if (n <= 0) return {};
-  const double count = static_cast<double>(n);
-  const double mean = sum / count;
-  const double deviations = sum_of_squares - sum * mean;
-  // What rounding alone can leave behind is no spread.
-  const double rounding = 4 * count * std::numeric_limits<double>::epsilon() * std::abs(sum_of_squares);
-  return {n, mean, n < 2 || deviations <= rounding ? 0 : deviations};
-}
-
 std::optional<double> standard_deviation(const Sample& sample) {
   if (sample.n < 2) return std::nullopt;
   return std::sqrt(sample.deviations / static_cast<double>(sample.n - 1));
@@ -128,8 +118,11 @@ Difference difference(const Sample& a, const Sample& b, const std::optional<Nois
   if (a.n >= 2 && b.n >= 2) {
     const double va = a.deviations / (na - 1) / na, vb = b.deviations / (nb - 1) / nb;
     const double error = std::sqrt(va + vb);
-    // Welch and Satterthwaite: the degrees of freedom that fit two unequal variances.
-    const double degrees = error == 0 ? na + nb - 2 : (va + vb) * (va + vb) / (va * va / (na - 1) + vb * vb / (nb - 1));
+    // Welch and Satterthwaite: the degrees of freedom that fit two unequal variances; by shares, for their squares may
+    // be too small or too large for a number.
+    const double share = error == 0 ? 0 : va / (va + vb);
+    const double degrees =
+        error == 0 ? na + nb - 2 : 1 / (share * share / (na - 1) + (1 - share) * (1 - share) / (nb - 1));
     made.interval = around(made.value, error, degrees, confidence);
   } else if (noise) {
     made.interval = around(made.value, noise->deviation * std::sqrt(1 / na + 1 / nb),

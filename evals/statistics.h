@@ -29,8 +29,6 @@ struct Sample {
 };
 
 Sample sample_of(std::span<const double> scores);
-// From plain sums, as State keeps them. A spread below about 1e-7 of the mean drowns in rounding and reads as 0.
-Sample sample_from_sums(std::int64_t n, double sum, double sum_of_squares);
 
 // With n - 1 below; none for fewer than two scores.
 std::optional<double> standard_deviation(const Sample& sample);

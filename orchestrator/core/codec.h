@@ -129,6 +129,10 @@ inline void from_json(const nlohmann::json& j, Ledger& ledger) { ledger = Ledger
 
 }  // namespace overnight::budgets
 
+namespace overnight::evals {
+OVERNIGHT_JSON(Sample, n, mean, deviations)
+}  // namespace overnight::evals
+
 namespace overnight::core {
 
 inline void to_json(nlohmann::json& j, const RunId& id) { j = id.text; }
@@ -223,7 +227,6 @@ OVERNIGHT_JSON(AttemptRecord, attempt, trial, experiment, run, slot, cause, phas
 OVERNIGHT_JSON(Note, run, wall, kind, text)
 
 // state
-OVERNIGHT_JSON(Tally, n, sum, sum_of_squares)
 OVERNIGHT_JSON(Slot, found, usable, reason)
 OVERNIGHT_JSON(Trial, id, experiment, purpose, seed, attempts, retries, disturbed, not_before, used, running)
 OVERNIGHT_JSON(Experiment, id, params, hash, proposer, hypothesis, parents, purpose, admitted, history_cursor,

@@ -11,9 +11,9 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
-#include <set>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>

@@ -28,7 +28,7 @@ std::size_t artifacts_kept(const Run& run) {
 
 // Best first; ties in order of admission, so that the order never depends on anything else.
 bool stands_before(const Run& run, double score, ExperimentId id, const Leader& other) {
-  const double x = run.loss(score), y = run.loss(other.search.mean());
+  const double x = run.loss(score), y = run.loss(other.search.mean);
   return x != y ? x < y : number(id) < number(other.origin.id);
 }
 
@@ -38,9 +38,8 @@ bool gets_a_place(const Run& run, double score, ExperimentId id) {
 }
 
 void rank(Turn& turn, Run& run) {
-  std::stable_sort(run.leaders.begin(), run.leaders.end(), [&](const Leader& a, const Leader& b) {
-    return stands_before(run, a.search.mean(), a.origin.id, b);
-  });
+  std::stable_sort(run.leaders.begin(), run.leaders.end(),
+                   [&](const Leader& a, const Leader& b) { return stands_before(run, a.search.mean, a.origin.id, b); });
   while (run.leaders.size() > leaders_max) {
     if (!run.study.task.artifacts.all) drop_all(turn, run, run.leaders.back());
     run.leaders.pop_back();

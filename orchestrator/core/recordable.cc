@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "orchestrator/core/events.h"
+#include "orchestrator/core/limits.h"
 
 namespace overnight::core {
 namespace {
@@ -19,9 +20,12 @@ std::int64_t drop_not_finite(std::vector<Proposal>& proposals) {
 }
 
 void clean(AttemptGone& gone) {
-  if (gone.score && !std::isfinite(*gone.score)) {
+  if (gone.score && !(std::abs(*gone.score) <= score_max)) {  // not a number neither
+    if (gone.cause == Cause::completed) {
+      gone.cause = Cause::bad_metric;
+      gone.detail += (gone.detail.empty() ? "" : "; ") + std::string("the score is no number, or beyond 1e100");
+    }
     gone.score.reset();
-    if (gone.cause == Cause::completed) gone.cause = Cause::bad_metric;
   }
   std::erase_if(gone.metrics, [](const auto& entry) { return !std::isfinite(entry.second); });
   // Longer than any attempt may be; a product of it with slots, GPUs and attempts still fits 64 bits.

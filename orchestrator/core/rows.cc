@@ -17,6 +17,7 @@ void write_status(JsonText& out, const Run& run) {
       .field("stage", run.stage)
       .field("live", run.live)
       .field("wall_used", run.wall_used)
+      .field("charged_until", run.charged_until)
       .field("wall_grant", run.wall_grant)
       .field("draining", run.draining)
       .field("search_ended", run.search_ended)
@@ -42,6 +43,7 @@ void read_status(const json& j, Run& run) {
   j.at("stage").get_to(run.stage);
   j.at("live").get_to(run.live);
   j.at("wall_used").get_to(run.wall_used);
+  j.at("charged_until").get_to(run.charged_until);
   j.at("wall_grant").get_to(run.wall_grant);
   j.at("draining").get_to(run.draining);
   j.at("search_ended").get_to(run.search_ended);

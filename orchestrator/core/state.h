@@ -12,6 +12,7 @@
 
 #include "budgets/governor/breaker.h"
 #include "budgets/ledger.h"
+#include "evals/statistics.h"
 #include "orchestrator/core/events.h"
 #include "orchestrator/core/ids.h"
 #include "orchestrator/core/limits.h"
@@ -20,17 +21,6 @@
 namespace overnight::core {
 
 inline constexpr int logic_version = 1;  // replay promises the same hashes within one version
-
-// Scores folded together: enough for mean and spread, whatever their number.
-struct Tally {
-  std::int64_t n = 0;
-  double sum = 0;
-  double sum_of_squares = 0;
-  bool operator==(const Tally&) const = default;
-
-  void add(double score) { ++n, sum += score, sum_of_squares += score * score; }
-  double mean() const { return n == 0 ? 0 : sum / static_cast<double>(n); }
-};
 
 struct Slot {
   SlotFound found;
@@ -66,7 +56,7 @@ struct Experiment {
   WallTime admitted;
   std::int64_t history_cursor = 0;
   std::int64_t open_trials = 0;
-  Tally scores;
+  evals::Sample scores;
   budgets::SlotMillis spent;  // against budgets.experiment
   bool operator==(const Experiment&) const = default;
 };
@@ -109,7 +99,7 @@ struct ProposerBook {
   Moment not_before;
   bool exhausted = false;
   std::int64_t silent_in_a_row = 0;  // asks without an answer
-  std::string last_failure;  // why the last ask without an answer had none; at most failure_kept_bytes
+  std::string last_failure;          // why the last ask without an answer had none; at most failure_kept_bytes
   budgets::Cost used;
   bool operator==(const ProposerBook&) const = default;
 };
@@ -123,8 +113,8 @@ struct KeptArtifacts {
 // One of the best experiments. Ranked by the scores of the search; the champion by those of the confirmation.
 struct Leader {
   Experiment origin;  // as admitted
-  Tally search;
-  Tally confirm;
+  evals::Sample search;
+  evals::Sample confirm;
   std::int64_t confirm_trials = 0;  // queued so far
   std::vector<KeptArtifacts> artifacts;
   bool operator==(const Leader&) const = default;
@@ -192,8 +182,9 @@ struct Run {
 
   // status
   Stage stage = Stage::baseline;
-  bool live = false;  // this life of the orchestrator works on it
-  Millis wall_used;   // over all lives
+  bool live = false;     // this life of the orchestrator works on it
+  Millis wall_used;      // over all lives
+  Moment charged_until;  // the moment up to which it is
   Millis wall_grant = Millis::unlimited();
   bool draining = false;     // admit and place nothing more, end when nothing runs
   std::string search_ended;  // why no search experiment is admitted any more; empty while it is

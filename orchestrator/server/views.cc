@@ -48,21 +48,18 @@ json budgets_of(const Run& run) {
   return lines;
 }
 
-evals::Sample sample_of(const core::Tally& tally) {
-  return evals::sample_from_sums(tally.n, tally.sum, tally.sum_of_squares);
-}
-
 // What replicates of the baseline and confirmations tell about the noise, as far as State remembers them.
 std::optional<evals::Noise> noise_of(const Run& run) {
   std::vector<evals::Sample> repeated;
-  if (run.baseline) repeated.push_back(sample_of(run.baseline->search));
-  for (const core::Leader& leader : run.leaders) repeated.push_back(sample_of(leader.confirm));
+  if (run.baseline) repeated.push_back(run.baseline->search);
+  for (const core::Leader& leader : run.leaders) repeated.push_back(leader.confirm);
   return evals::pooled_noise(repeated);
 }
 
 // 95 % interval of the mean; absent while nothing is known of the noise.
-void add_interval(json& out, const char* prefix, const core::Tally& scores, const std::optional<evals::Noise>& noise) {
-  const evals::Estimate made = evals::estimate(sample_of(scores), noise);
+void add_interval(json& out, const char* prefix, const evals::Sample& scores,
+                  const std::optional<evals::Noise>& noise) {
+  const evals::Estimate made = evals::estimate(scores, noise);
   if (!made.interval) return;
   const std::string name(prefix);
   out[name + "low"] = made.interval->low;
@@ -75,11 +72,11 @@ json leader_json(const core::Leader& leader, const std::optional<evals::Noise>& 
   json out{{"experiment", core::number(leader.origin.id)},
            {"proposer", leader.origin.proposer},
            {"params", json_of(leader.origin.params)},
-           {"score", leader.search.mean()},
+           {"score", leader.search.mean},
            {"n", leader.search.n}};
   if (leader.search.n > 0) add_interval(out, "interval_", leader.search, noise);
   if (leader.confirm.n > 0) {
-    out["confirmed_score"] = leader.confirm.mean();
+    out["confirmed_score"] = leader.confirm.mean;
     out["confirmed_n"] = leader.confirm.n;
     add_interval(out, "confirmed_", leader.confirm, noise);
   }
@@ -91,14 +88,14 @@ json best_json(const Run& run, const std::optional<evals::Noise>& noise) {
   const core::Leader* best = &run.leaders.front();
   for (const core::Leader& leader : run.leaders) {
     if (leader.confirm.n == 0) continue;
-    if (best->confirm.n == 0 || run.loss(leader.confirm.mean()) < run.loss(best->confirm.mean())) best = &leader;
+    if (best->confirm.n == 0 || run.loss(leader.confirm.mean) < run.loss(best->confirm.mean)) best = &leader;
   }
   const bool confirmed = best->confirm.n > 0;
-  const core::Tally& scores = confirmed ? best->confirm : best->search;
+  const evals::Sample& scores = confirmed ? best->confirm : best->search;
   json out{{"experiment", core::number(best->origin.id)},
            {"proposer", best->origin.proposer},
            {"params", json_of(best->origin.params)},
-           {"score", scores.mean()},
+           {"score", scores.mean},
            {"n", scores.n},
            {"confirmed", confirmed}};
   add_interval(out, "interval_", scores, noise);

@@ -25,12 +25,12 @@ TEST(Leaders, OnlyAScoreThatGetsAPlaceTouchesThem) {
   ASSERT_EQ(home.live().leaders.size(), leaders_max);
   const auto before = home.live().leaders;
   EXPECT_FALSE(touches_leaders(home, 0.9, 1000)) << "worse than all";
-  EXPECT_FALSE(touches_leaders(home, 0.91, before.back().search.mean())) << "a tie: the older one stays";
+  EXPECT_FALSE(touches_leaders(home, 0.91, before.back().search.mean)) << "a tie: the older one stays";
   EXPECT_EQ(home.live().leaders, before);
   EXPECT_EQ(home.live().counts.scored, static_cast<std::int64_t>(leaders_max) + 3);
   EXPECT_TRUE(touches_leaders(home, 0.92, 5)) << "better than all";
   EXPECT_EQ(home.live().leaders.size(), leaders_max);
-  EXPECT_EQ(home.live().leaders.front().search.mean(), 5);
+  EXPECT_EQ(home.live().leaders.front().search.mean, 5);
   EXPECT_EQ(home.live().best, 5);
 }
 

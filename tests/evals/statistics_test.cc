@@ -59,19 +59,14 @@ TEST(SampleOfScores, KeepsASmallSpreadOnALargeMean) {
   EXPECT_NEAR(standard_deviation(of({1e9 + 1, 1e9 + 2, 1e9 + 3})).value(), 1, 1e-9);
 }
 
-TEST(SampleFromSums, AgreesWithTheScoresThemselves) {
-  const std::vector<double> scores{0.9921, 0.9913, 0.9917, 0.9930};
-  double sum = 0, squares = 0;
-  for (const double score : scores) sum += score, squares += score * score;
-  const Sample from_sums = sample_from_sums(4, sum, squares);
-  EXPECT_DOUBLE_EQ(from_sums.mean, of(scores).mean);
-  EXPECT_NEAR(standard_deviation(from_sums).value(), standard_deviation(of(scores)).value(), 1e-10);
-}
-
-TEST(SampleFromSums, TakesRoundingForNoSpread) {
-  const double x = 0.1;
-  EXPECT_EQ(standard_deviation(sample_from_sums(3, 3 * x, 3 * x * x)), 0);
-  EXPECT_EQ(sample_from_sums(0, 0, 0), Sample{});
+TEST(Difference, OfTinyAndOfHugeScoresHasAnInterval) {
+  for (const double unit : {1e-300, 1e-160, 1e-100, 1.0, 1e100}) {
+    const auto judged = difference(of({1 * unit, 2 * unit, 4 * unit}), of({7 * unit, 7.5 * unit}), std::nullopt, 0.95);
+    ASSERT_TRUE(judged.interval) << unit;
+    EXPECT_TRUE(judged.interval->low <= judged.value && judged.value <= judged.interval->high) << unit;
+    EXPECT_TRUE(std::isfinite(judged.interval->low) && std::isfinite(judged.interval->high)) << unit;
+  }
+  EXPECT_TRUE(difference(of({1e100, -1e100}), of({1e-100, 2e-100}), std::nullopt, 0.95).interval);
 }
 
 TEST(PooledNoise, WeighsEachExperimentByItsDegreesOfFreedom) {

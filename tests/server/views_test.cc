@@ -9,19 +9,15 @@ namespace {
 
 using nlohmann::json;
 
-core::Tally tally(std::vector<double> scores) {
-  core::Tally made;
-  for (const double score : scores) made.add(score);
-  return made;
-}
+evals::Sample sample(const std::vector<double>& scores) { return evals::sample_of(scores); }
 
 core::Leader leader(std::int64_t id, std::vector<double> search, std::vector<double> confirm) {
   core::Leader made;
   made.origin.id = core::ExperimentId{id};
   made.origin.proposer = "tpe";
   made.origin.params = {{"x", 0.5}};
-  made.search = tally(std::move(search));
-  made.confirm = tally(std::move(confirm));
+  made.search = sample(search);
+  made.confirm = sample(confirm);
   return made;
 }
 

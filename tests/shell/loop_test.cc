@@ -32,7 +32,7 @@ struct Lives {
   std::vector<std::function<void()>> asks;  // that wait for their thread
   std::vector<std::string> published;
   core::Moment wake = core::Moment::never();
-  bool keeps_own_time = false;  // from the next `begin` on
+  bool keeps_own_time = false;              // from the next `begin` on
   fakes::FakeProposer* proposer = nullptr;  // the newest
   std::int64_t epoch = 0;
   RunId run{"run-1"};
@@ -222,6 +222,21 @@ TEST(Loop, WhatAnAdapterReportsAsNaNIsJournaledAsItWasStepped) {
   ASSERT_EQ(lives.journal.trials.size(), 1u);
   EXPECT_EQ(lives.journal.trials[0].cause, core::Cause::bad_metric);
   for (const ports::Entry& entry : lives.journal.entries) EXPECT_TRUE(core::input_from_json(entry.input));
+}
+
+// Squares of it would leave what a number can hold, and the rows of State with it.
+TEST(Loop, AScoreBeyondAllMeasureIsABadMetricAndNoFaultOfTheHome) {
+  for (const double score : {1e160, -1e300}) {
+    Lives lives;
+    lives.executor.score = [=](const core::Launch&) { return score; };
+    lives.start();
+    while (lives.loop->state().runs.contains(lives.run)) lives.next_event();
+    EXPECT_EQ(lives.journal.trials.at(0).cause, core::Cause::bad_metric);
+    EXPECT_NE(lives.journal.trials.at(0).detail.find("beyond 1e100"), std::string::npos);
+    const auto loaded = lives.journal.load();
+    ASSERT_TRUE(loaded) << "what was written can be read";
+    EXPECT_TRUE(loaded->state.runs.empty());
+  }
 }
 
 TEST(Loop, TheEndOfARunCancelsItsAsksAndALateAnswerChangesNothing) {
