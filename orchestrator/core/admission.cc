@@ -1,4 +1,6 @@
 // Proposals become experiments, and experiments trials.
+#include <algorithm>
+
 #include "budgets/invariant.h"
 #include "orchestrator/core/handlers.h"
 
@@ -53,6 +55,11 @@ ExperimentId admit(Turn& turn, Run& run, Params params, std::string hash, Purpos
   return id;
 }
 
+bool is_running(const Run& run, ExperimentId experiment) {
+  return std::any_of(run.attempts.begin(), run.attempts.end(),
+                     [&](const auto& entry) { return entry.second.experiment == experiment; });
+}
+
 TrialId queue_trial(Turn& turn, Run& run, ExperimentId experiment, Purpose purpose, std::int64_t seed_index) {
   INVARIANT(run.experiments.contains(experiment), "a trial belongs to a live experiment");
   const TrialId id{turn.state.next_trial++};
@@ -74,6 +81,7 @@ void drop_trial(Turn& turn, Run& run, TrialId id, const std::string& why) {
   const ExperimentId experiment_id = found->second.experiment;
   if (found->second.purpose == Purpose::baseline && !run.baseline) run.baseline_detail = why;
   const std::string what = found->second.purpose == Purpose::confirm ? "a confirmation of experiment " : "experiment ";
+  const char* not_run = found->second.attempts > 0 ? " is not tried again: " : " is not run: ";
   run.trials.erase(found);
   const auto experiment = run.experiments.find(experiment_id);
   if (--experiment->second.open_trials == 0) {
@@ -82,7 +90,7 @@ void drop_trial(Turn& turn, Run& run, TrialId id, const std::string& why) {
     if (!scored) ++run.counts.dropped;
     run.experiments.erase(experiment);
   }
-  turn.note(run.id, "budget", what + std::to_string(number(experiment_id)) + " is not run: " + why);
+  turn.note(run.id, "budget", what + std::to_string(number(experiment_id)) + not_run + why);
   turn.touch(run, RunPart::work);
   turn.touch(run, RunPart::status);
 }

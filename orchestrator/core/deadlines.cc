@@ -58,6 +58,7 @@ void keep_time(Turn& turn) {
   for (auto& [_, run] : turn.state.runs) {
     if (run.live && !new_life && turn.now() > turn.state.last) {
       run.wall_used += turn.now() - turn.state.last;
+      run.charged_until = turn.now();
       turn.touch(run, RunPart::status);
     }
     chase_overdue(turn, run);

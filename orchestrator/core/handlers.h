@@ -65,6 +65,8 @@ ExperimentId admit(Turn& turn, Run& run, Params params, std::string hash, Purpos
                    std::string hypothesis, std::vector<ExperimentId> parents, std::int64_t history_cursor);
 TrialId queue_trial(Turn& turn, Run& run, ExperimentId experiment, Purpose purpose, std::int64_t seed_index);
 ExperimentRecord record_of(const Run& run, const Experiment& experiment, std::string status);
+// Whether an attempt of it runs.
+bool is_running(const Run& run, ExperimentId experiment);
 // Removes a trial that was never launched (the search ended first).
 void drop_trial(Turn& turn, Run& run, TrialId trial, const std::string& why);
 

@@ -145,6 +145,13 @@ bool wants_retry(const Run& run) {
   return !run.pending_end || (run.pending_end->kind != EndKind::done && run.pending_end->kind != EndKind::failed);
 }
 
+// Nothing of it runs any more, and it waits for its next attempt.
+void say_that_it_waits(Turn& turn, const Run& run, ExperimentId id) {
+  if (is_running(run, id)) return;
+  const Experiment& experiment = run.experiments.at(id);
+  turn.changes.experiments.push_back(record_of(run, experiment, "queued"));
+}
+
 void requeue(Turn& turn, Run& run, Trial& trial, const AttemptGone& gone, const std::string& why, Millis wait) {
   if (gone.disturbed) {
     ++trial.disturbed;
@@ -154,6 +161,7 @@ void requeue(Turn& turn, Run& run, Trial& trial, const AttemptGone& gone, const 
     ++run.counts.retries;
   }
   trial.not_before = turn.now() + wait;
+  say_that_it_waits(turn, run, trial.experiment);
   keep_or_drop_artifacts(turn, run, trial, gone.attempt, gone.artifacts, false);
   turn.note(run.id, "retry",
             "experiment " + std::to_string(number(trial.experiment)) + " is tried again: " + why + ". " + gone.detail);
@@ -215,6 +223,7 @@ void on(Turn& turn, const AttemptGone& event) {
   // the orchestrator.
   const bool cut_short = gone.cause == Cause::stopped || gone.cause == Cause::lease_lost;
   if (cut_short && (run->pending_end || run->end || !run->live)) {
+    say_that_it_waits(turn, *run, trial.experiment);
     keep_or_drop_artifacts(turn, *run, trial, gone.attempt, gone.artifacts, false);
     return;
   }

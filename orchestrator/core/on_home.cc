@@ -1,4 +1,6 @@
 // A new life of the orchestrator, the passing of time, and what executors see.
+#include <algorithm>
+
 #include "budgets/invariant.h"
 #include "orchestrator/core/handlers.h"
 
@@ -9,6 +11,7 @@ namespace overnight::core {
 void on(Turn& turn, const HomeOpened& event) {
   State& state = turn.state;
   INVARIANT(number(event.epoch) > number(state.epoch), "each life of the orchestrator has a higher epoch");
+  const bool same_boot = state.boot == event.boot;
   state.epoch = event.epoch;
   state.boot = event.boot;
   state.last = turn.now();
@@ -18,6 +21,9 @@ void on(Turn& turn, const HomeOpened& event) {
     state.slots[found.slot] = Slot{found, true, ""};
   }
   for (auto& [id, run] : state.runs) {
+    // A life that was cut off worked on after its last word: as long as it can have, it is charged for.
+    const bool known = same_boot && turn.now() >= run.charged_until;
+    if (run.live) run.wall_used += known ? std::min(turn.now() - run.charged_until, wall_unsaid_max) : wall_unsaid_max;
     run.live = false;
     run.asks.clear();  // what was asked in the last life is settled below: nobody can tell what it cost
     for (const auto& [reservation, cost] : std::map(run.ledger.book().open)) {

@@ -77,6 +77,7 @@ void on(Turn& turn, const StopRequested& event) {
   if (run == nullptr || !run->live) return;
   run->draining = true;
   stop_attempts(turn, *run, StopLevel::kill, "stopped by " + event.by);
+  if (run->pending_end && run->pending_end->kind == EndKind::stopped) run->pending_end.reset();  // a drain is over
   decide_end(turn, *run, EndKind::stopped, "stopped by " + event.by);
 }
 

@@ -168,7 +168,11 @@ void on(Turn& turn, const OffersArrived& event) {
 
 void on(Turn& turn, const Enqueued& event) {
   Run* run = find_run(turn.state, event.run);
-  if (run == nullptr || run->pending_end || run->end) return;
+  if (run == nullptr) return;
+  if (run->pending_end || run->end || run->draining) {
+    turn.note(run->id, "enqueue", event.by + " enqueued too late: the run is ending");
+    return;
+  }
   if (run->stage == Stage::confirming) {  // what is left was set aside for the confirmation
     turn.note(run->id, "enqueue", event.by + " enqueued too late: the search is over (" + run->search_ended + ")");
     return;

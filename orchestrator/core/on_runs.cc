@@ -79,6 +79,7 @@ void on(Turn& turn, const RunStarted& event) {
   run.ask_worst_case = event.ask_worst_case;
   run.ask_worst_case.resize(run.study.proposers.size());
   run.live = true;
+  run.charged_until = turn.now();
   run.wall_grant = run.study.run_budget.wall;
   run.proposers.resize(run.study.proposers.size());
   run.ledger = budgets::Ledger(grant_of(run.study.run_budget));
@@ -93,6 +94,7 @@ void on(Turn& turn, const RunResumed& event) {
   Run* run = find_run(turn.state, event.run);
   if (run == nullptr || run->live || run->latch || turn.state.latch) return;
   run->live = true;
+  run->charged_until = turn.now();
   run->end.reset();
   run->pending_end.reset();
   run->halt.reset();

@@ -108,6 +108,7 @@ bool drop_hopeless(Turn& turn, Run& run) {
 void launch(Turn& turn, Run& run, TrialId trial_id, SlotId slot, budgets::ReservationId reservation) {
   Trial& trial = run.trials.at(trial_id);
   const Experiment& experiment = run.experiments.at(trial.experiment);
+  const bool first = !is_running(run, trial.experiment);
   const AttemptId id{turn.state.next_attempt++};
   Attempt attempt;
   attempt.id = id;
@@ -121,7 +122,8 @@ void launch(Turn& turn, Run& run, TrialId trial_id, SlotId slot, budgets::Reserv
   attempt.launched_wall = turn.input.wall;
   run.attempts.emplace(id, attempt);
   trial.running = id;
-  if (trial.attempts++ == 0) turn.changes.experiments.push_back(record_of(run, experiment, "running"));
+  ++trial.attempts;
+  if (first) turn.changes.experiments.push_back(record_of(run, experiment, "running"));
   turn.touch(run, RunPart::work);
   turn.touch(run, RunPart::ledger);
   turn.act(Launch{id, trial_id, trial.experiment, run.id, slot, experiment.params, trial.seed, trial.purpose,

@@ -73,8 +73,8 @@ std::string why_search_is_over(const Turn& turn, const Run& run) {
 constexpr std::int64_t confirm_seed_index = 1000;
 
 std::size_t confirmed_places(const Run& run) {
-  return std::min<std::size_t>(
-      run.leaders.size(), static_cast<std::size_t>(std::max<std::int64_t>(0, run.study.evaluation.confirm_top)));
+  return std::min<std::size_t>(run.leaders.size(),
+                               static_cast<std::size_t>(std::max<std::int64_t>(0, run.study.evaluation.confirm_top)));
 }
 
 // Queues what is missing; true if anything was.
@@ -162,16 +162,25 @@ void hold_without_slots(Turn& turn, Run& run) {
   }
 }
 
+// Nothing is left that a release could let go on.
+bool hold_is_idle(const Run& run) {
+  return !run.search_ended.empty() && run.trials.empty() && run.asks.empty() && confirmed_places(run) == 0;
+}
+
 void hold_patience(Turn& turn, Run& run) {
   if (!run.hold || !run.attempts.empty()) return;
+  if (hold_is_idle(run))
+    return decide_end(turn, run, EndKind::done,
+                      run.search_ended + "; the run was held by " + run.hold->by + " (" + run.hold->reason + ")");
   const bool out_of_time = turn.now() >= wall_end(run, turn.now(), turn.input.wall);
   const bool canary_waits = has_trials(run, Purpose::canary) && slot_is_usable(turn.state);
   if (!out_of_time && (canary_waits || turn.now() - run.hold->since < run.study.governor.hold_patience)) return;
   const std::string held = "held by " + run.hold->by + " (" + run.hold->reason + ")";
   if (!out_of_time) return decide_end(turn, run, EndKind::tripped, held + " and nobody answered");
   // The end of the wall was planned, whoever held the run when it came; without a baseline there is nothing to be done.
-  decide_end(turn, run, run.stage == Stage::baseline ? EndKind::failed : EndKind::done,
-             "the wall time is used up; for its last " + in_words(turn.now() - run.hold->since) + " the run was " + held);
+  decide_end(
+      turn, run, run.stage == Stage::baseline ? EndKind::failed : EndKind::done,
+      "the wall time is used up; for its last " + in_words(turn.now() - run.hold->since) + " the run was " + held);
 }
 
 }  // namespace

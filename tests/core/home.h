@@ -28,6 +28,7 @@ struct Home {
   std::vector<Action> actions;
   std::vector<Note> notes;
   std::vector<TrialRecord> trials;
+  std::vector<ExperimentRecord> experiments;
   std::vector<Run> ended;
   std::int64_t now = 0;
   RunId run{"run-1"};
@@ -46,6 +47,7 @@ struct Home {
     for (const auto& action : changes.actions) actions.push_back(action.action);
     notes.insert(notes.end(), changes.notes.begin(), changes.notes.end());
     trials.insert(trials.end(), changes.trials.begin(), changes.trials.end());
+    experiments.insert(experiments.end(), changes.experiments.begin(), changes.experiments.end());
     for (const Run& one : changes.ended) ended.push_back(one);
   }
   // Lets the time pass until the core wants to be told; false if it waits for nothing.

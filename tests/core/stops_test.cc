@@ -306,7 +306,68 @@ TEST(Stops, ASecondDrainAStopAfterADrainAndAHaltAfterBothEachGoFurther) {
   EXPECT_EQ(home.live().end->kind, EndKind::halted) << "the harder end counts";
 }
 
+TEST(Stops, AStopAfterADrainIsWhatTheRunEndsBy) {
+  Home home(1);
+  home.start(small_study());
+  home.tell(DrainRequested{home.run, "user:alice"});
+  home.tell(StopRequested{home.run, "user:bob"});
+  home.fail(home.all<Launch>()[0].attempt, Cause::stopped);
+  EXPECT_EQ(home.live().end->reason, "stopped by user:bob");
+}
+
+TEST(Stops, WhatIsEnqueuedWhileARunEndsIsRefusedAloud) {
+  Home home(1);
+  home.start(small_study());
+  home.tell(DrainRequested{home.run, "user:alice"});
+  home.tell(Enqueued{home.run, {{{{"x", 0.7}}, "", {}}}, "user:alice"});
+  EXPECT_EQ(home.notes.back().text, "user:alice enqueued too late: the run is ending");
+}
+
+TEST(Stops, AHoldBehindWhichNothingWaitsEndsAtOnce) {
+  Study study = small_study();
+  study.run_budget.experiments = budgets::Experiments::of(3);
+  study.evaluation = {.baseline_replicates = 1, .confirm_replicates = 2, .confirm_top = 2};
+  Home home = searching(study);
+  home.offer({0.1, 0.2, 0.3});
+  for (int i = 0; i < 3; ++i) home.fail(home.live().attempts.begin()->first, Cause::bad_metric);
+  ASSERT_TRUE(home.live().hold) << "by the NaN storm; its canary runs";
+  home.fail(home.live().attempts.begin()->first);
+  ASSERT_EQ(home.ended.size(), 1u) << "a release could let nothing go on";
+  EXPECT_EQ(home.ended[0].end->kind, EndKind::done);
+  EXPECT_NE(home.ended[0].end->reason.find("held by breaker:not_finite"), std::string::npos)
+      << home.ended[0].end->reason;
+}
+
 // ---- retries and lives ----
+
+TEST(Stops, ALifeThatWasCutOffIsChargedForWhatItCanHaveLeftUnsaid) {
+  const auto charged = [](std::int64_t gap_ms, const std::string& boot) {
+    Home home(1);
+    home.start(small_study());
+    home.tell(TimePassed{}, 1000);
+    HomeOpened opened;
+    opened.epoch = Epoch{2};
+    opened.boot = boot;
+    opened.slots.push_back({SlotId{1}, "cpu", {0}, {}});
+    home.tell(opened, gap_ms);
+    return home.live().wall_used.count() - 1000;
+  };
+  EXPECT_EQ(charged(300, ""), 300) << "no more than has passed";
+  EXPECT_EQ(charged(60'000, ""), wall_unsaid_max.count()) << "nor than a life leaves unsaid";
+  EXPECT_EQ(charged(300, "another boot"), wall_unsaid_max.count()) << "nobody knows what has passed";
+}
+
+TEST(Stops, WhatWaitsForItsNextAttemptIsQueuedAndNotRunning) {
+  Study study = small_study();
+  study.task.retries.crash = 1;
+  Home home = searching(study);
+  home.offer({0.1});
+  EXPECT_EQ(home.experiments.back().status, "running");
+  home.fail(home.all<Launch>().back().attempt);
+  EXPECT_EQ(home.experiments.back().status, "queued");
+  ASSERT_TRUE(home.wait());
+  EXPECT_EQ(home.experiments.back().status, "running");
+}
 
 TEST(Stops, EachCauseIsRetriedAsOftenAsItsOwnLimitSaysAndTheBackOffDoubles) {
   const std::map<Cause, std::int64_t> limits{
