@@ -14,8 +14,8 @@ namespace overnight::executors {
 
 struct StartedKeeper {
   pid_t pid = -1;
-  int pidfd = -1;    // readable when it has ended; owned by the caller
-  int channel = -1;  // our end of the socket; owned by the caller
+  int pidfd = -1;        // readable when it has ended; owned by the caller
+  int channel = -1;      // our end of the socket; owned by the caller
   std::string identity;  // identity_of(pid)
 };
 

@@ -76,8 +76,8 @@ struct LocalExecutor::Keeper {
   std::array<char, 4096> chunk{};
   std::deque<std::string> outgoing;
   std::int64_t sequence = 0;
-  bool begun = false;    // it has its order and its first lease
-  bool started = false;  // it said so
+  bool begun = false;                       // it has its order and its first lease
+  bool started = false;                     // it said so
   std::optional<workers::Stop> early_stop;  // came before it had begun
   bool of_earlier_life = false;
   bool disturbed = false;  // somebody else used its GPU
@@ -145,7 +145,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     keeper->lease.expires_after(std::chrono::milliseconds(settings.lease_ms / 4));
     keeper->lease.async_wait([self = shared_from_this(), keeper](error_code error) {
       if (error || !keeper->channel.is_open()) return;  // it ended meanwhile
-      signal_to(*keeper, SIGCONT);  // where a task can signal its keeper, it could have stopped it
+      signal_to(*keeper, SIGCONT);                      // where a task can signal its keeper, it could have stopped it
       self->send(keeper, workers::GrantLease{self->settings.lease_ms});
       self->renew_lease_later(keeper);
     });
@@ -348,14 +348,14 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
     begin_when_durable(keeper, order);
   }
 
-  // The keeper reads its order and lays out its folder at once, but gets no lease before the order is on the disk: after
-  // a power cut we must know that it may have run. The lease comes from the thread that saw to that, so that it need
-  // not wait until the loop has time; the loop writes to the channel only afterwards.
+  // The keeper reads its order and lays out its folder at once, but gets no lease before the order is on the disk:
+  // after a power cut we must know that it may have run. The lease comes from the thread that saw to that, so that it
+  // need not wait until the loop has time; the loop writes to the channel only afterwards.
   void begin_when_durable(const std::shared_ptr<Keeper>& keeper, int order) {
     const int channel = fcntl(keeper->channel.native_handle(), F_DUPFD_CLOEXEC, 0);
     const bool told = send_whole(channel, keeper->folder.order().string() + '\0');
-    std::string lease = workers::to_json_line({core::number(keeper->attempt), keeper->nonce, ++keeper->sequence,
-                                               workers::GrantLease{settings.lease_ms}});
+    std::string lease = workers::to_json_line(
+        {core::number(keeper->attempt), keeper->nonce, ++keeper->sequence, workers::GrantLease{settings.lease_ms}});
     asio::post(disk, [self = shared_from_this(), keeper, order, channel, told, lease = std::move(lease)] {
       const bool begun = make_durable(order) && told && send_whole(channel, lease);
       close(channel);
@@ -364,7 +364,7 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void after_begin(const std::shared_ptr<Keeper>& keeper, bool begun) {
-    if (!keeper->channel.is_open()) return;       // it ended meanwhile
+    if (!keeper->channel.is_open()) return;          // it ended meanwhile
     if (!begun) return signal_to(*keeper, SIGKILL);  // nothing runs below it
     keeper->begun = true;
     if (keeper->early_stop) send(keeper, *keeper->early_stop);

@@ -41,7 +41,7 @@ core::AttemptGone gone_without_receipt(core::AttemptId attempt, core::Cause caus
 }
 
 core::AttemptGone gone_from_folder(core::AttemptId attempt, const AttemptFolder& folder, const std::string& objective,
-                                const std::string& nonce) {
+                                   const std::string& nonce) {
   std::error_code ignored;
   if (!std::filesystem::exists(folder.receipt(), ignored)) {
     return gone_without_receipt(attempt, core::Cause::infrastructure, "its keeper ended without a receipt");

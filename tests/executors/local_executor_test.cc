@@ -180,6 +180,19 @@ TEST_F(LocalExecutorTest, AKeeperThatDiedWhileItStoodByIsReplaced) {
   until([&] { return metrics_.size() == 2; });
 }
 
+// An offline halt, or the next life, must find a keeper that was given an order and has not read it yet.
+TEST_F(LocalExecutorTest, AKeeperThatHasNotReadItsOrderYetIsFoundByItsIdentity) {
+  const auto standing = start_keeper(settings_.keeper, "");
+  ASSERT_TRUE(standing) << standing.error();
+  pid_t pid = -1;
+  const auto found = reopen(standing->identity, pid);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(pid, standing->pid);
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  for (const int fd : {*found, standing->pidfd, standing->channel}) ::close(fd);
+}
+
 TEST_F(LocalExecutorTest, AStopThatComesBeforeTheKeeperHasItsOrderIsObeyed) {
   begin("echo loss: 1; sleep 1000");
   launch();

@@ -83,7 +83,15 @@ class Attempt {
   bool may_go_on() {
     assent_.look();
     if (assent_.demand() && !ended_) end_with({assent_.demand()->cause, assent_.demand()->detail});
+    if (!ended_ && is_halted()) end_with({Cause::stopped, "a HALT file lies in the home or in the run's folder"});
     return !ended_;
+  }
+
+  // Whoever halted this home while no orchestrator could hear it left a file: behind it nothing begins.
+  bool is_halted() const {
+    if (order_.enclosure.empty()) return false;
+    return ::access((order_.enclosure + "/HALT").c_str(), F_OK) == 0 ||
+           ::access((order_.enclosure + "/runs/" + order_.run + "/HALT").c_str(), F_OK) == 0;
   }
 
   void end_with(EndReason reason) {

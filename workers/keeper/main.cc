@@ -1,6 +1,6 @@
-// overnight-worker --standby PLACEHOLDER, with the control channel on descriptor 3: keeps one attempt, whose order it is
-// told there (protocol/standby.h). Exit status 0: a receipt was written, or there was no order. `--probe` prints what
-// this machine lets a keeper do; `--tidy FOLDER` removes what an attempt that is over left beside its records and
+// overnight-worker --standby PLACEHOLDER, with the control channel on descriptor 3: keeps one attempt, whose order it
+// is told there (protocol/standby.h). Exit status 0: a receipt was written, or there was no order. `--probe` prints
+// what this machine lets a keeper do; `--tidy FOLDER` removes what an attempt that is over left beside its records and
 // artifacts.
 #include <fcntl.h>
 #include <sys/prctl.h>

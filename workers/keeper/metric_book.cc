@@ -69,7 +69,10 @@ bool is_report(const json& line) {
   if (!line.is_object() || !line.contains("name") || !line.contains("value") || !line["name"].is_string()) return false;
   if (line.contains("step") && !line["step"].is_number_integer()) return false;
   const auto& name = line["name"].get_ref<const std::string&>();
-  return !name.empty() && name.size() <= metric_name_bytes_max && line.size() == (line.contains("step") ? 3U : 2U);
+  // Names end up in tables, lines and file formats; none of them holds a control character for a good reason.
+  const bool clean = std::none_of(name.begin(), name.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; });
+  return clean && !name.empty() && name.size() <= metric_name_bytes_max &&
+         line.size() == (line.contains("step") ? 3U : 2U);
 }
 
 }  // namespace

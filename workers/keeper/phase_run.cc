@@ -211,7 +211,10 @@ void PhaseRun::handle_clock() {
   const std::string name(name_of(phase_.phase));
   if (attempt_.wall_deadline_ms > 0 && now >= attempt_.wall_deadline_ms) {
     kill_decided_ = true;
-    fail(Cause::timeout, "attempt.wall " + seconds_text(attempt_.order.limits.wall_ms) + " reached in " + name);
+    // The attempt's wall may be the sum of what its phases ask for: then that of the phase is the user's own word.
+    const bool own = phase_.timeout_ms > 0 && now >= started_ms_ + phase_.timeout_ms;
+    fail(Cause::timeout, own ? name + ".timeout " + seconds_text(phase_.timeout_ms) + " reached"
+                             : "attempt.wall " + seconds_text(attempt_.order.limits.wall_ms) + " reached in " + name);
   } else if (phase_.timeout_ms > 0 && now >= started_ms_ + phase_.timeout_ms) {
     kill_decided_ = true;
     fail(Cause::timeout, name + ".timeout " + seconds_text(phase_.timeout_ms) + " reached");

@@ -2,9 +2,9 @@
 //
 //   overnight-worker --standby PLACEHOLDER
 //
-// waits, and begins with the first thing on its control channel, the absolute path of its order, ended by a 0 byte. Messages follow
-// it. PLACEHOLDER is room for that path: the keeper writes it over its arguments, so that whoever looks for keepers
-// (another life of the orchestrator, an offline halt, ps) finds each by the order that it keeps.
+// waits, and begins with the first thing on its control channel, the absolute path of its order, ended by a 0 byte.
+// Messages follow it. PLACEHOLDER is room for that path: the keeper writes it over its arguments, so that whoever looks
+// for keepers (another life of the orchestrator, an offline halt, ps) finds each by the order that it keeps.
 #pragma once
 
 #include <cstddef>

@@ -62,9 +62,9 @@ TEST(Artifacts, NameOnlyTheFirstThingsThatWereRemoved) {
 }
 
 TEST(Artifacts, ThatClaimMoreThanSixtyFourBitsAreCountedAsTheMost) {
-  ::setenv("TMPDIR", "/dev/shm", 1);  // where files may claim that much
-  const Folder folder;
-  ::unsetenv("TMPDIR");
+  const fs::path place = "/dev/shm";  // where files may claim that much
+  if (::access(place.c_str(), W_OK) != 0) GTEST_SKIP() << place << " cannot be written here";
+  const Folder folder(place);
   for (const char* name : {"a", "b", "c"}) {
     folder.write(name, "");
     if (::truncate((folder.path() / name).c_str(), std::int64_t{7} << 60) != 0) GTEST_SKIP() << "no such files here";

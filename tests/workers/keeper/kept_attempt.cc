@@ -43,8 +43,8 @@ int living() {
 
 }  // namespace
 
-Folder::Folder() {
-  std::string name = (fs::temp_directory_path() / "overnight-keeper-XXXXXX").string();
+Folder::Folder(const fs::path& where) {
+  std::string name = (where / "overnight-keeper-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
   path_ = name;
 }

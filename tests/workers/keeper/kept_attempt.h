@@ -22,7 +22,7 @@ namespace overnight::workers {
 // A fresh folder, removed at the end whatever a task made of it.
 class Folder {
  public:
-  Folder();
+  explicit Folder(const std::filesystem::path& where = std::filesystem::temp_directory_path());
   ~Folder();
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;

@@ -34,6 +34,8 @@ TEST(ReportLine, ThatIsNoFiniteNumberIsAReportWithoutValue) {
     EXPECT_FALSE(report->words.empty());
   }
   EXPECT_FALSE(report_from_line(R"({"name": "loss", "step": 3, "value": 1e999})")->value);
+  for (const char* name : {R"(a\u0000)", R"(a\nb)", R"(\u001b[2J)", R"(\u007f)"})
+    EXPECT_FALSE(report_from_line(std::string(R"({"name":")") + name + R"(","value":1})")) << name;
   EXPECT_EQ(report_from_line(R"({"name":"1e999","value":1e-999})")->name, "1e999");
   EXPECT_EQ(report_from_line(R"({"name":"NaN","value":1})")->name, "NaN") << "inside a text it is a text";
 }

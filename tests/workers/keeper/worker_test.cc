@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 
 #include "tests/workers/keeper/kept_attempt.h"
 
@@ -103,6 +104,16 @@ TEST(Worker, SignalsOfAnOfflineHaltNeedNoOrchestrator) {
   ASSERT_TRUE(attempt.hears_metric("loss"));
   ::kill(attempt.keeper(), SIGQUIT);
   EXPECT_EQ(attempt.finish().receipt->cause, Cause::stopped);
+}
+
+TEST(Worker, BeginsNothingBehindAHaltFile) {
+  for (const char* where : {"HALT", "runs/r/HALT"}) {
+    KeptAttempt attempt("echo loss: 1");
+    std::ofstream(fs::path(attempt.order.enclosure) / where) << "no more";
+    const Receipt receipt = *attempt.run().receipt;
+    EXPECT_EQ(receipt.cause, Cause::stopped) << receipt.detail;
+    EXPECT_TRUE(receipt.phases.empty());
+  }
 }
 
 TEST(Worker, SaysWhatItCannotStart) {
