@@ -41,7 +41,8 @@ using boost::system::error_code;
 using nlohmann::json;
 
 constexpr auto halt_poll = std::chrono::milliseconds(250);  // HALT files are looked for this often
-constexpr auto tick_every = std::chrono::seconds(5);  // wall time is written down this often: a crash loses no more
+// Wall time is written down this often, so that what a crash leaves unsaid is what the next life charges.
+constexpr std::chrono::milliseconds tick_every(core::wall_unsaid_max.count());
 constexpr auto view_every = std::chrono::milliseconds(500);
 constexpr auto halt_wait = std::chrono::seconds(15);  // for what an earlier life left alive to be seen gone
 
@@ -328,6 +329,10 @@ class Conductor {
       if (!fs::exists(fs::symlink_status(file, ignored))) continue;
       file_seen_ = true;
       const auto run = whole_home ? std::nullopt : std::optional(what_.run);
+      // Whoever halted past us, while we hung, wrote down who and why; that stands.
+      const auto written = (whole_home ? latch_of(what_.home) : latch_of(what_.home, what_.run)).read();
+      if (written && written->path == "offline")
+        return loop_->post(core::HaltRequested{run, written->by, written->path, written->reason});
       return halt({run, "file", "file", "HALT file " + file.string()});
     }
   }
@@ -421,7 +426,11 @@ class Conductor {
     if (run.latch)
       std::cout << "latched: overnight release " << run.id.text << " --reason WHY, then overnight resume "
                 << run.id.text << "\n";
-    std::cout << "report: " << report().string() << std::endl;
+    if (!run.end)
+      std::cout << "interrupted: the run is unfinished; overnight resume " << run.id.text << " goes on with it\n";
+    std::error_code ignored;
+    if (fs::exists(report(), ignored)) std::cout << "report: " << report().string() << "\n";
+    std::cout.flush();
   }
 
   const Conduct& what_;

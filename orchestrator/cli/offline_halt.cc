@@ -130,7 +130,8 @@ std::vector<pid_t> live_processes(const fs::path& home, const std::optional<core
   return found;
 }
 
-HaltOutcome halt_offline(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason) {
+HaltOutcome halt_offline(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason,
+                         Steady::time_point asked) {
   const auto start = Steady::now();
   HaltOutcome outcome;
   outcome.home = home;
@@ -154,7 +155,7 @@ HaltOutcome halt_offline(const fs::path& home, const std::optional<core::RunId>&
   }
   for (const pid_t pid : left) outcome.alive.push_back("process " + std::to_string(pid));
   outcome.confirmed = left.empty();
-  outcome.took_ms = since_ms(start);
+  outcome.took_ms = since_ms(asked);
   if (!was_closed && outcome.latched) {  // the journal gets this with the latch, when it is next opened
     written.reason += " (" + std::to_string(outcome.gone) + " keepers were " +
                       (outcome.confirmed ? "seen to be gone after " : "not all gone after ") +

@@ -2,6 +2,7 @@
 // all that they started are gone.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -21,9 +22,10 @@ struct HaltOutcome {
   std::int64_t took_ms = 0;
 };
 
-// Only `run`, or the whole home.
+// Only `run`, or the whole home. `asked`: when somebody wanted it, from when on its time is counted.
 HaltOutcome halt_offline(const std::filesystem::path& home, const std::optional<core::RunId>& run,
-                         const std::string& reason);
+                         const std::string& reason,
+                         std::chrono::steady_clock::time_point asked = std::chrono::steady_clock::now());
 
 // Processes of this home (or run) that live: keepers, and tasks whose environment names their attempt's folder.
 std::vector<pid_t> live_processes(const std::filesystem::path& home, const std::optional<core::RunId>& run);

@@ -13,7 +13,7 @@
 namespace overnight::cli {
 namespace {
 
-constexpr const char* program_version = "0.1.0";
+constexpr const char* program_version = OVERNIGHT_VERSION;
 constexpr std::size_t terminal_rows = 10;
 
 std::string params_words(const core::Params& params) {
@@ -120,10 +120,13 @@ std::optional<report::ReportData> report_data_of(store::HomeReader& reader, cons
 std::string ranked_table(const report::ReportData& data) {
   const report::Findings found = report::findings_of(data);
   std::vector<std::vector<std::string>> rows;
+  bool any_pooled = false;
   const auto add = [&](const std::string& rank, const report::Result& result, const std::string& status) {
+    any_pooled = any_pooled || result.estimate.pooled;
     rows.push_back({rank, "#" + std::to_string(core::number(result.record->experiment)),
-                    in_their_signs(report::estimate_words(result.estimate)), std::to_string(result.estimate.n), status,
-                    result.record->proposer, params_words(result.record->params)});
+                    in_their_signs(report::estimate_words(result.estimate)) + (result.estimate.pooled ? " p" : ""),
+                    std::to_string(result.estimate.n), status, result.record->proposer,
+                    params_words(result.record->params)});
   };
   for (std::size_t i = 0; i < found.ranked.size() && i < std::max(terminal_rows, found.confirmed); ++i) {
     const report::Result& result = found.ranked[i];
@@ -134,9 +137,12 @@ std::string ranked_table(const report::ReportData& data) {
   if (rows.empty()) return out;
   out += "\n" + table({"rank", "experiment", data.run.study.objective.metric, "n", "status", "proposer", "parameters"},
                       rows, 100);
-  if (found.noise) out += in_their_signs("± is the half width of a 95 % interval; 2= is a tie.\n");
+  if (found.noise)
+    out += in_their_signs("± is the half width of a 95 % interval; 2= is a tie" +
+                          std::string(any_pooled ? "; p: its noise is borrowed from repeated experiments.\n" : ".\n"));
   if (found.confirmed > 0 && found.confirmed < found.ranked.size())
     out += "Scores of the search alone are chosen, and too good on average.\n";
+  for (const std::string& caveat : found.verdict.caveats) out += clean(in_their_signs(caveat), 600) + "\n";
   return out;
 }
 

@@ -60,10 +60,14 @@ int doctor(const Common& common, bool as_json) {
     json list = json::array();
     for (const auto& gpu : gpus.found)
       list.push_back({{"uuid", gpu.uuid}, {"name", gpu.name}, {"used_by", gpu.used_by}});
-    std::cout << json{{"kernel", system.release}, {"user", getuid()},
-                      {"cpus", cpus.size()},      {"memory_bytes", memory_bytes()},
-                      {"disk_free_bytes", free},  {"gpus", list},
-                      {"gpu_note", gpus.note},    {"latch", latch.empty() ? json(nullptr) : json(latch)},
+    std::cout << json{{"kernel", system.release},
+                      {"user", getuid()},
+                      {"cpus", cpus.size()},
+                      {"memory_bytes", memory_bytes()},
+                      {"disk_free_bytes", free},
+                      {"gpus", list},
+                      {"gpu_note", gpus.note},
+                      {"latch", latch.empty() ? json(nullptr) : json(latch)},
                       {"containment", keeper.is_discarded() ? json(nullptr) : keeper}}
                      .dump(2)
               << "\n";

@@ -106,7 +106,8 @@ int list(store::HomeReader& reader, const store::RunFacts& facts, const Options&
     const Judged judged = judged_by(own);
     if (judged.n > 0) score = number_words(judged.sum / static_cast<double>(judged.n));
     rows.push_back({std::to_string(core::number(experiment.experiment)), experiment.status, experiment.proposer, score,
-                    std::to_string(judged.n) + (judged.confirmed ? " fresh" : ""), why, params_words(experiment.params)});
+                    std::to_string(judged.n) + (judged.confirmed ? " fresh" : ""), why,
+                    params_words(experiment.params)});
   }
   if (options.as_json) {
     std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
@@ -25,6 +27,7 @@ struct Options {
   std::string run;
   std::int64_t experiment = 0;
   bool follow = false;
+  bool as_json = false;
   std::string stream = "stdout";
 };
 
@@ -117,7 +120,28 @@ core::AttemptId newest_attempt(store::HomeReader& reader, const store::RunFacts&
   return trials && !trials->empty() ? trials->back().last_attempt : attempt;
 }
 
+// Each phase's file with what stands in it; bytes that are no UTF-8 are replaced.
+int print_json(const store::RunFacts& facts, const Options& options, core::AttemptId attempt,
+               const std::vector<fs::path>& files) {
+  nlohmann::json out{{"run", facts.run.id.text},
+                     {"experiment", options.experiment},
+                     {"attempt", core::number(attempt)},
+                     {"stream", options.stream},
+                     {"files", nlohmann::json::array()}};
+  for (const fs::path& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    if (!in) continue;
+    std::ostringstream text;
+    text << in.rdbuf();
+    const std::string name = file.filename().string();
+    out["files"].push_back({{"phase", name.substr(0, name.find('.'))}, {"path", file.string()}, {"text", text.str()}});
+  }
+  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  return exit_done;
+}
+
 int logs(const Common& common, const Options& options) {
+  if (options.follow && options.as_json) return refuse(exit_bad_input, "--follow prints as it comes; leave out --json");
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const core::ExperimentId experiment{options.experiment};
@@ -137,6 +161,7 @@ int logs(const Common& common, const Options& options) {
   std::vector<fs::path> files;
   for (const char* phase : {"build", "train", "evaluate"})
     files.push_back(folder.path / (std::string(phase) + "." + options.stream + ".log"));
+  if (options.as_json) return print_json(*facts, options, attempt, files);
   Printer printer;
   if (options.follow) follow(folder, files, printer);
   for (const fs::path& file : files) printer.print(file);
@@ -156,6 +181,7 @@ void add_logs(CLI::App& app, Common& common) {
   verb->add_option("--run", options.run, "the run; that of the experiment if left out");
   verb->add_flag("-f,--follow", options.follow, "go on until the attempt has ended");
   verb->add_option("--stream", options.stream, "stdout or stderr")->check(CLI::IsMember({"stdout", "stderr"}));
+  verb->add_flag("--json", options.as_json, "print JSON");
   verb->callback([&] { common.chosen = [&] { return logs(common, options); }; });
 }
 

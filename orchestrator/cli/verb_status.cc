@@ -28,12 +28,13 @@ struct Options {
   bool once = false;
 };
 
-std::string state_words(const Common& common, const store::RunFacts& facts) {
+std::string state_words(const Common& common, const store::RunFacts& facts, bool conducted) {
   const core::Run& run = facts.run;
   const bool over = run.end && (run.end->kind == core::EndKind::done || run.end->kind == core::EndKind::failed);
   const bool waits = !over && !latch_words(common.home(), run.id).empty();
   if (run.end) return std::string(core::name_of(run.end->kind)) + (waits ? ", latched" : "");
   if (run.latch || waits) return "latched";
+  if (run.live && !conducted) return "interrupted";
   if (run.hold) return "held";
   if (run.live) return run.draining ? "draining" : std::string(core::name_of(run.stage));
   return "interrupted";
@@ -46,8 +47,24 @@ void add_latch(json& view, const std::filesystem::path& home, const core::RunId&
 }
 
 // `live` in the store only says that the last life worked on it; whether one runs now, the socket tells.
-bool somebody_listens(const std::filesystem::path& home) {
-  return call_api(home, "GET", "/v1/view", "", 2000).has_value();
+enum class Orchestrator { none, silent, running };
+
+Orchestrator orchestrator_of(const std::filesystem::path& home) {
+  const auto reply = call_api(home, "GET", "/v1/view", "", 2000);
+  if (reply) return Orchestrator::running;
+  return reply.error().refused ? Orchestrator::none : Orchestrator::silent;
+}
+
+const char* words_of(Orchestrator found) {
+  switch (found) {
+    case Orchestrator::none:
+      return ", no orchestrator is running";
+    case Orchestrator::silent:
+      return ", its orchestrator does not answer (overnight halt works without it)";
+    case Orchestrator::running:
+      return "";
+  }
+  return "";
 }
 
 int show_runs(const Common& common, const Options& options) {
@@ -66,10 +83,11 @@ int show_runs(const Common& common, const Options& options) {
   }
   if (runs->items.empty()) return refuse(exit_not_found, "no run in " + common.home().string());
   std::vector<std::vector<std::string>> rows;
+  const bool conducted = orchestrator_of(common.home()) != Orchestrator::none;
   for (const auto& facts : runs->items) {
     const core::Run& run = facts.run;
     const json view = server::view_of(run, 0, std::nullopt);
-    rows.push_back({run.id.text, run.study.name, state_words(common, facts), date_words(run.started.ms()),
+    rows.push_back({run.id.text, run.study.name, state_words(common, facts, conducted), date_words(run.started.ms()),
                     duration_words(run.wall_used.count()), std::to_string(run.counts.admitted),
                     view.contains("best") ? number_words(view["best"]["score"].get<double>()) : "-"});
   }
@@ -95,8 +113,9 @@ int show_breakers(const store::RunFacts& facts, bool as_json) {
 
 int show_status(const Common& common, const Options& options, store::HomeReader& reader, const store::RunFacts& facts) {
   json view = server::view_of(facts.run, 0, std::nullopt);
-  const bool listens = somebody_listens(common.home());
-  view["orchestrator"] = listens ? "running" : "not running";
+  const Orchestrator found = orchestrator_of(common.home());
+  const bool exists = found != Orchestrator::none;
+  view["orchestrator"] = found == Orchestrator::running ? "running" : exists ? "does not answer" : "not running";
   add_latch(view, common.home(), facts.run.id);
   const auto notes = reader.last_notes(facts.run.id, 12);
   view["notes"] = json::array();
@@ -107,8 +126,7 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
     std::cout << view.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
     return exit_done;
   }
-  std::cout << facts.run.id.text << ": " << state_words(common, facts) << (listens ? "" : ", no orchestrator is running")
-            << "\n";
+  std::cout << facts.run.id.text << ": " << state_words(common, facts, exists) << words_of(found) << "\n";
   if (facts.run.end) std::cout << "  " << clean(facts.run.end->reason, 500) << "\n";
   const std::string latch = latch_words(common.home(), facts.run.id);
   if (!latch.empty()) std::cout << "  " << latch << "\n";
@@ -120,7 +138,8 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
     std::cout << "  " << clock_words(note["wall_unix_ms"]) << "  " << clean(note["kind"], 12) << "  "
               << clean(note["text"], 160) << "\n";
   }
-  if (!listens && !facts.run.end && latch.empty()) std::cout << "overnight resume " << facts.run.id.text << " goes on with it\n";
+  if (!exists && !facts.run.end && latch.empty())
+    std::cout << "overnight resume " << facts.run.id.text << " goes on with it\n";
   return exit_done;
 }
 
@@ -135,7 +154,7 @@ int show_end(const Common& common, const std::string& run) {
   if (!reader) return exit_done;
   const auto facts = choose_run(**reader, common.home(), run);
   if (!facts) return exit_done;
-  std::cout << facts->run.id.text << ": " << state_words(common, *facts)
+  std::cout << facts->run.id.text << ": " << state_words(common, *facts, false)
             << (facts->run.end ? ": " + clean(facts->run.end->reason, 500) : ", the orchestrator has ended") << "\n";
   return exit_done;
 }

@@ -61,7 +61,7 @@ HaltOutcome halt_online(const fs::path& home, const std::optional<core::RunId>& 
     std::cerr << "overnight: "
               << (reply ? "the orchestrator refused the halt (" + refusal_of(*reply) + ")" : reply.error().explain)
               << "; halting without it\n";
-    return halt_offline(home, run, reason);
+    return halt_offline(home, run, reason, start);
   }
   HaltOutcome outcome;
   outcome.home = home;
@@ -72,7 +72,7 @@ HaltOutcome halt_online(const fs::path& home, const std::optional<core::RunId>& 
       outcome.confirmed = view.is_object() && all_confirmed(view, run, outcome);
     } else if (reply.error().hung) {
       std::cerr << "overnight: " << reply.error().explain << "; halting without it\n";
-      return halt_offline(home, run, reason);
+      return halt_offline(home, run, reason, start);
     } else if (reply.error().refused) {  // it has ended: what it started must be gone
       outcome.alive.clear();
       for (const pid_t pid : live_processes(home, run)) outcome.alive.push_back("process " + std::to_string(pid));
@@ -269,8 +269,15 @@ int enqueue(const Common& common, const Options& options) {
   if (reply->status != 200)
     return refuse(reply->status == 404 ? exit_not_found : exit_bad_input, "enqueue was refused: " + refusal_of(*reply));
   const std::string told = last_event(reply->body, " enqueue ");
-  std::cout << (told.empty() ? "enqueue: done" : told) << "\n";
-  return told.find(" 0 admitted") == std::string::npos ? exit_done : exit_bad_input;
+  const bool none = told.find(" 0 admitted") != std::string::npos || told.find("too late") != std::string::npos;
+  if (options.as_json) {
+    std::cout << json{{"run", named->text}, {"offered", proposals->size()}, {"any_admitted", !none}, {"told", told}}
+                     .dump(2, ' ', false, json::error_handler_t::replace)
+              << "\n";
+  } else {
+    std::cout << (told.empty() ? "enqueue: done" : told) << "\n";
+  }
+  return none ? exit_bad_input : exit_done;
 }
 
 // What a release without a name means while an orchestrator lives: the newest run that is latched or held.
@@ -335,6 +342,7 @@ void add_stops(CLI::App& app, Common& common) {
   push->add_option("file", options.file, "JSON lines or a JSON list of parameter objects; - for standard input")
       ->required();
   push->add_option("--run", options.run, "the run; the newest if left out");
+  push->add_flag("--json", options.as_json, "print JSON");
   push->callback([&] { common.chosen = [&] { return enqueue(common, options); }; });
 }
 

@@ -59,6 +59,12 @@ TEST_F(Halts, WithoutTheOrchestratorAnswersWithinSecondsAndIsJournaledLater) {
   EXPECT_EQ(halted["latched"], true);
   EXPECT_EQ(halted["path"], "offline");
   expect_nobody_left();
+  // Nobody needs to try a resume to learn of it.
+  for (const char* verb : {"runs", "status", "doctor"}) {
+    const auto told = run(folder_, {verb});
+    EXPECT_NE(told.output.find("this home is latched by "), std::string::npos) << verb << ": " << told.output;
+    EXPECT_NE(told.output.find("(offline): it was enough"), std::string::npos) << verb << ": " << told.output;
+  }
   expect_latched();
   EXPECT_EQ(run(folder_, {"release", run_id(), "--reason", "looked at it"}).exit_code, 0);
   EXPECT_FALSE(fs::exists(home() / "HALT")) << "a request that was answered";
@@ -84,6 +90,7 @@ TEST_F(Halts, OfOneRunOfflineLatchesThatRunAlone) {
 TEST_F(Halts, AnOrchestratorThatHangsIsHaltedWithoutItsHelp) {
   begin();
   program_->signal(SIGSTOP);
+  EXPECT_NE(run(folder_, {"status"}).output.find("its orchestrator does not answer"), std::string::npos);
   const auto halted = run(folder_, {"halt", "--reason", "it hangs"});
   EXPECT_EQ(halted.exit_code, 0) << halted.output;
   EXPECT_NE(halted.output.find("does not answer"), std::string::npos) << halted.output;
@@ -94,6 +101,9 @@ TEST_F(Halts, AnOrchestratorThatHangsIsHaltedWithoutItsHelp) {
   program_->signal(SIGCONT);
   EXPECT_EQ(program_->wait().exit_code, 3) << "it obeys when it wakes up";
   expect_latched();
+  const auto told = run(folder_, {"status"});
+  EXPECT_NE(told.output.find("(offline): it hangs (1 keepers were seen to be gone after "), std::string::npos)
+      << "who halted, why and how long it took stands in the journal: " << told.output;
 }
 
 TEST_F(Halts, ASlipInTheNameIsNoHaltAndSaysSo) {

@@ -46,9 +46,9 @@ TEST(Verbs, ASlipIsBadInputWithTheNearestVerb) {
 TEST(Verbs, PrintDataAsJson) {
   const Folder folder;
   ASSERT_EQ(run(folder, {"run", write_study(folder, {.experiments = 2}), "--plain"}).exit_code, 0);
-  const std::vector<std::vector<std::string>> verbs{{"runs"},     {"status"},          {"budget"},
-                                                    {"breakers"}, {"experiments"},     {"show", "1"},
-                                                    {"doctor"},   {"audit", "verify"}, {"validate", "study.yaml"}};
+  const std::vector<std::vector<std::string>> verbs{
+      {"runs"},      {"status"},    {"budget"}, {"breakers"},        {"experiments"},
+      {"show", "1"}, {"logs", "1"}, {"doctor"}, {"audit", "verify"}, {"validate", "study.yaml"}};
   for (const auto& verb : verbs) {
     const json data = run_json(folder, verb);
     EXPECT_TRUE(data.is_structured() && !data.empty()) << verb[0];
