@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
       "audit verify: 0 intact, 10 tampered, 11 truncated, 12 unreadable."};
   app.name("overnight");
   app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("overnight 0.1.0"));
+  app.set_version_flag("--version", std::string("overnight " OVERNIGHT_VERSION));
   cli::Common common;
   std::error_code ignored;
   common.program = std::filesystem::read_symlink("/proc/self/exe", ignored);

@@ -36,8 +36,10 @@ std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& s
   const std::int64_t not_finite = count_last(breakers.recent, settings.not_finite_window, is_not_finite);
   if (settings.not_finite_count > 0 && not_finite >= settings.not_finite_count) {
     due.push_back({"not_finite", settings.on_not_finite,
-                   std::to_string(not_finite) + " of the last " + std::to_string(settings.not_finite_window) +
-                       " trials reported NaN or infinity"});
+                   std::to_string(not_finite) + " of the last " +
+                       std::to_string(std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()),
+                                                             settings.not_finite_window)) +
+                       " trials reported no finite number"});
   }
   if (settings.consecutive_crashes > 0 && breakers.crashes_in_a_row >= settings.consecutive_crashes) {
     due.push_back({"consecutive_crashes", settings.on_consecutive_crashes,

@@ -47,6 +47,9 @@ ports::Answer CommandProposer::ask(const ports::AskRequest& request) {
   if (!read) {
     program_.reset();
     answer.failure = told(read.error());
+    const std::string& log = settings_.program.log;
+    const bool ended = !line && line.error().find("status") != std::string::npos;
+    if (ended && !log.empty()) answer.failure += "; what it wrote to stderr is in " + log;
     return answer;
   }
   read->remark = std::move(answer.remark);

@@ -93,7 +93,7 @@ void set_up(CURL* curl, const HttpRequest& request, curl_slist* headers, Exchang
   curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // else a cancel waits for a name that is being resolved
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(1, request.timeout.count())));
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, "overnight/0.1.0");
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "overnight/" OVERNIGHT_VERSION);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_POST, 1L);
   curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());

@@ -29,7 +29,8 @@ class Audit {
       verdict_.explain = fmt::format("{} journal entries, each linked to the one before; State, records and outbox fit",
                                      verdict_.entries);
       if (anchors_replaced_ > 0) {
-        verdict_.explain += fmt::format("; journal.head was missing {} times when the home was opened", anchors_replaced_);
+        verdict_.explain +=
+            fmt::format("; journal.head was missing {} times when the home was opened", anchors_replaced_);
       }
     }
     return verdict_;
@@ -113,7 +114,8 @@ bool Audit::check_entry(const Statement& row) {
 }
 
 bool Audit::check_anchor() {
-  if (!anchor_) return bad(Kind::truncated, "journal.head is missing: nothing shows that the journal's end is all there");
+  if (!anchor_)
+    return bad(Kind::truncated, "journal.head is missing: nothing shows that the journal's end is all there");
   if (anchor_->seq <= verdict_.entries) return true;
   return bad(Kind::truncated, fmt::format("the journal ends at {}, but journal.head shows that it once ended at {}",
                                           verdict_.entries, anchor_->seq));

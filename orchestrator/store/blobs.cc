@@ -22,9 +22,9 @@ Stored<std::string> Blobs::path_of(const std::string& name) const {
 
 Stored<std::string> Blobs::put(std::string_view bytes) const {
   if (bytes.size() > blob_bytes_max) {
-    return budgets::unexpected(
-        StoreError{StoreError::Kind::misuse, fmt::format("cannot keep {} bytes in {}: a blob has at most {}", bytes.size(),
-                                                         folder_, blob_bytes_max)});
+    return budgets::unexpected(StoreError{
+        StoreError::Kind::misuse,
+        fmt::format("cannot keep {} bytes in {}: a blob has at most {}", bytes.size(), folder_, blob_bytes_max)});
   }
   const std::string name = core::hex(core::sha256(bytes));
   const Stored<std::string> path = path_of(name);

@@ -11,15 +11,15 @@ namespace overnight::store {
 struct StoreError {
   enum class Kind {
     disk_full,
-    read_only,       // file system or permission: we may read, not write
-    no_permission,   // we may not even read
-    missing,         // no home, or no such thing in it
-    not_a_home,      // a file instead of a folder, another program's database, another home's file
-    in_use,          // another process owns the home, or holds its database
-    newer_version,   // written by a newer overnight
-    corrupt,         // what lies on the disk is not what we wrote
-    disk_fault,      // an input or output error
-    misuse,          // asked for what this store cannot do (a write to a store opened for reading)
+    read_only,      // file system or permission: we may read, not write
+    no_permission,  // we may not even read
+    missing,        // no home, or no such thing in it
+    not_a_home,     // a file instead of a folder, another program's database, another home's file
+    in_use,         // another process owns the home, or holds its database
+    newer_version,  // written by a newer overnight
+    corrupt,        // what lies on the disk is not what we wrote
+    disk_fault,     // an input or output error
+    misuse,         // asked for what this store cannot do (a write to a store opened for reading)
   };
   Kind kind = Kind::disk_fault;
   std::string explain;

@@ -15,11 +15,12 @@ namespace {
 constexpr std::size_t uuid_bytes_max = 64;  // 36 and a newline
 
 StoreError journal_cut(const HomePaths& paths, std::string_view what) {
-  return {StoreError::Kind::corrupt,
-          fmt::format("the home {} cannot go on: {} (an older copy of home.db was put back, or someone changed it); run "
-                      "`overnight audit verify`, restore the whole home from one backup, or, to go on with what is there, "
-                      "delete {} (that is counted and shown)",
-                      paths.home, what, paths.anchor)};
+  return {
+      StoreError::Kind::corrupt,
+      fmt::format("the home {} cannot go on: {} (an older copy of home.db was put back, or someone changed it); run "
+                  "`overnight audit verify`, restore the whole home from one backup, or, to go on with what is there, "
+                  "delete {} (that is counted and shown)",
+                  paths.home, what, paths.anchor)};
 }
 
 }  // namespace
@@ -105,8 +106,8 @@ Stored<void> HomeStore::settle_anchor() {
     return write_anchor(paths_, {head.seq, head.hash});
   }
   if ((*anchor)->seq > head.seq) {
-    return budgets::unexpected(journal_cut(
-        paths_, fmt::format("its journal ends at {}, but once it ended at {}", head.seq, (*anchor)->seq)));
+    return budgets::unexpected(
+        journal_cut(paths_, fmt::format("its journal ends at {}, but once it ended at {}", head.seq, (*anchor)->seq)));
   }
   if ((*anchor)->seq == 0) return {};
   Stored<Statement> find = database_->prepare(query::hash_of_entry);
@@ -132,7 +133,8 @@ Stored<void> HomeStore::anchor_if_due() {
 
 budgets::Result<void, ports::JournalError> HomeStore::commit(const ports::Batch& batch) {
   if (!writer_) {
-    return budgets::unexpected(ports::JournalError{fmt::format("the home {} was opened for reading only", paths_.home)});
+    return budgets::unexpected(
+        ports::JournalError{fmt::format("the home {} was opened for reading only", paths_.home)});
   }
   Stored<void> done = writer_->append(batch);
   if (done) done = anchor_if_due();

@@ -47,7 +47,8 @@ Stored<core::Run> load_run(Database& database, const std::string& id, const std:
   if (!*row) return budgets::unexpected(corrupt(database.path(), "the study of run " + id + " is missing"));
   budgets::Result<core::Run, std::string> run = core::read_run_rows(parts, statement->text(0));
   if (!run) return budgets::unexpected(corrupt(database.path(), "run " + id + ": " + run.error()));
-  if (run->id.text != id) return budgets::unexpected(corrupt(database.path(), "the rows of run " + id + " name another"));
+  if (run->id.text != id)
+    return budgets::unexpected(corrupt(database.path(), "the rows of run " + id + " name another"));
   Stored<std::set<std::string>> seen = seen_by(database, id);
   if (!seen) return budgets::unexpected(seen.error());
   run->seen = std::move(*seen);

@@ -194,8 +194,8 @@ void Writer::write_entry(const ports::Entry& entry, const std::string& records_h
   fields.emplace_back(std::move(head_.hash));
   fields.emplace_back(hash);
   run(append_entry_, std::move(fields));
-  head_ = {core::number(entry.seq), core::number(entry.epoch), entry.wall.ms(),
-           entry.state_hash,        records_hash,              std::move(hash)};
+  head_ = {core::number(entry.seq), core::number(entry.epoch), entry.wall.ms(), entry.state_hash, records_hash,
+           std::move(hash)};
 }
 
 void Writer::write_outbox(const ports::Batch& batch) {

@@ -121,10 +121,10 @@ std::string plan_text(const core::Study& study, std::size_t slots) {
   if (plan.experiments_at_worst >= 0)
     text += fmt::format(", after {} experiments if every one takes its worst case", plan.experiments_at_worst);
   text += fmt::format("\n  baseline         {} trials before the search\n", plan.baseline_trials);
-  text += fmt::format("  confirmation     {} trials, at most {}", plan.confirm_trials,
+  text += fmt::format("  confirmation     {} trials, at most {} of slot time", plan.confirm_trials,
                       duration_text(plan.confirm_worst.count()));
   if (!plan.confirm_reserved.is_unlimited())
-    text += fmt::format("; {} of slot time set aside for them", duration_text(plan.confirm_reserved.count()));
+    text += fmt::format("; {} set aside for them", duration_text(plan.confirm_reserved.count()));
   if (plan.confirm_late > 0)
     text += fmt::format("; up to {} more if results that come late enter the best", plan.confirm_late);
   text += fmt::format("\n  idle slots       {}\n", plan.slots_idle);

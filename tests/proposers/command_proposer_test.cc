@@ -194,7 +194,7 @@ TEST_F(CommandTest, AfterItDiedItIsStartedAgainAndToldTheWholeHistory) {
   request.history = {trial(1, 0.5)};
   EXPECT_EQ(proposer.ask(request).failure, "");
   request.history.push_back(trial(2, 0.4));
-  EXPECT_EQ(proposer.ask(request).failure, "it ended with status 3");
+  EXPECT_EQ(proposer.ask(request).failure.find("it ended with status 3; what it wrote to stderr is in "), 0u);
   request.history.push_back(trial(3, std::nullopt));
   const auto again = proposer.ask(request);
   EXPECT_EQ(again.failure, "");
@@ -221,10 +221,10 @@ TEST_F(CommandTest, WhatItDoesWrongIsAFailureWithAReason) {
     return CommandProposer(study(), settings).ask(asking()).failure;
   };
   EXPECT_EQ(failure(on_ask("echo thinking...")).find("its line cannot be read: it is not JSON"), 0u);
-  EXPECT_EQ(failure(on_ask("exit 4")), "it ended with status 4");
+  EXPECT_EQ(failure(on_ask("exit 4")).find("it ended with status 4; what it wrote to stderr is in "), 0u);
   EXPECT_EQ(failure(on_ask("kill -KILL $$")), "it was killed by signal 9");
   EXPECT_EQ(failure(shell("exec cat /dev/zero")), "it wrote a line longer than 10000 bytes");
-  EXPECT_EQ(failure(shell("exit 0")), "it ended with status 0");
+  EXPECT_EQ(failure(shell("exit 0")).find("it ended with status 0; what it wrote to stderr is in "), 0u);
   ports::AskRequest long_history = asking();
   for (std::int64_t i = 1; i <= 5000; ++i) long_history.history.push_back(trial(i, 0.5));
   EXPECT_EQ(CommandProposer(study(), shell(says(offer) + "; exec sleep 1000")).ask(long_history).failure,

@@ -51,7 +51,8 @@ TEST(Anchor, ComesBackAsItWasWrittenOrIsRefused) {
     std::ofstream(paths.anchor) << good.substr(0, cut);
     EXPECT_FALSE(read_anchor(paths)) << "cut at " << cut;
   }
-  for (const std::string& bad : {good + "x", "overnight.head.v1\n-1\n" + anchor.hash + "\n", std::string("overnight.head.v2\n1\n")}) {
+  for (const std::string& bad :
+       {good + "x", "overnight.head.v1\n-1\n" + anchor.hash + "\n", std::string("overnight.head.v2\n1\n")}) {
     std::ofstream(paths.anchor) << bad;
     EXPECT_FALSE(read_anchor(paths)) << bad;
   }
@@ -90,7 +91,7 @@ TEST(Blobs, OnlyHashesAreNames) {
   const TemporaryHome home;
   const Blobs blobs{HomePaths(home.path())};
   for (const std::string& bad : {std::string(), std::string("../../etc/passwd"), std::string(64, 'g'),
-                                std::string(64, 'A'), std::string(63, 'a') + "/"}) {
+                                 std::string(64, 'A'), std::string(63, 'a') + "/"}) {
     EXPECT_EQ(blobs.get(bad).error().kind, StoreError::Kind::missing) << bad;
     EXPECT_FALSE(blobs.remove(bad)) << bad;
   }

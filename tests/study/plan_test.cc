@@ -67,7 +67,7 @@ TEST(Plan, IsPrintedForPeople) {
             "  worst case       1m12s per attempt, kill allowance included; 2m24s reserved when all slots are busy\n"
             "  binds first      slot_time, after 4 experiments if every one takes its worst case\n"
             "  baseline         3 trials before the search\n"
-            "  confirmation     9 trials, at most 10m48s; 1m of slot time set aside for them; up to 3 more if "
+            "  confirmation     9 trials, at most 10m48s of slot time; 1m set aside for them; up to 3 more if "
             "results that come late enter the best\n"
             "  idle slots       0\n"
             "  warning          the confirmation reserve (10% of slot_time: 1m) does not pay for all 9 confirmation "
