@@ -43,7 +43,7 @@ void close_all_but(std::vector<int> kept) {
   ::syscall(SYS_close_range, next, ~0U, 0);
 }
 
-// What is ignored stays so through exec; all but these are as they should be (reset_all_signals).
+// What is ignored stays so through exec; all others the keeper reset when it started.
 void reset_signals() {
   for (const int signal : ignored_by_keepers) std::signal(signal, SIG_DFL);
   sigset_t none;
