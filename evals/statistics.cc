@@ -50,6 +50,40 @@ double incomplete_beta(double x, double rest, double a, double b) {
   return 1 - front * beta_fraction(rest, b, a) / b;
 }
 
+// What is known of how far a mean is from the truth.
+struct Spread {
+  double variance = 0;  // of the mean
+  double degrees = 0;   // of freedom of that variance
+  bool borrowed = false;
+};
+
+bool keeps_own_spread(const Sample& sample, const std::optional<Noise>& noise) {
+  if (sample.n < 2) return false;
+  const std::int64_t own = sample.n - 1;
+  if (sample.n >= own_spread_scores || !noise || noise->degrees <= own) return true;
+  if (sample.deviations == 0) return false;
+  const double deviation = standard_deviation(sample).value();
+  const double ratio = deviation / noise->deviation;
+  return fisher_tail(ratio * ratio, static_cast<double>(own), static_cast<double>(noise->degrees)) < spread_believed;
+}
+
+std::optional<Spread> spread_of_mean(const Sample& sample, const std::optional<Noise>& noise) {
+  const double count = static_cast<double>(sample.n);
+  if (keeps_own_spread(sample, noise)) return Spread{sample.deviations / (count - 1) / count, count - 1, false};
+  if (!noise) return std::nullopt;
+  return Spread{noise->deviation * noise->deviation / count, static_cast<double>(noise->degrees), true};
+}
+
+// Welch and Satterthwaite: the degrees of freedom that fit two unequal variances; by shares, for their squares may be
+// too small or too large for a number. A borrowed spread that holds the other's own scores too is not independent of
+// it; that is small and left out.
+double degrees_of_sum(const Spread& a, const Spread& b) {
+  if (a.borrowed && b.borrowed) return a.degrees;
+  if (a.variance + b.variance == 0) return a.degrees + b.degrees;
+  const double share = a.variance / (a.variance + b.variance);
+  return 1 / (share * share / a.degrees + (1 - share) * (1 - share) / b.degrees);
+}
+
 double student_t_density(double t, double degrees) {
   return std::exp(std::lgamma((degrees + 1) / 2) - std::lgamma(degrees / 2) -
                   (degrees + 1) / 2 * std::log1p(t * t / degrees)) /
@@ -99,13 +133,9 @@ Estimate estimate(const Sample& sample, const std::optional<Noise>& noise, doubl
   INVARIANT(sample.n >= 1, "an estimate needs a score");
   check(confidence);
   Estimate made{sample.mean, sample.n, std::nullopt, false};
-  const double count = static_cast<double>(sample.n);
-  if (const auto own = standard_deviation(sample)) {
-    made.interval = around(sample.mean, *own / std::sqrt(count), count - 1, confidence);
-  } else if (noise) {
-    made.interval =
-        around(sample.mean, noise->deviation / std::sqrt(count), static_cast<double>(noise->degrees), confidence);
-    made.pooled = true;
+  if (const auto spread = spread_of_mean(sample, noise)) {
+    made.interval = around(sample.mean, std::sqrt(spread->variance), spread->degrees, confidence);
+    made.pooled = spread->borrowed;
   }
   return made;
 }
@@ -114,21 +144,11 @@ Difference difference(const Sample& a, const Sample& b, const std::optional<Nois
   INVARIANT(a.n >= 1 && b.n >= 1, "a difference needs two scores");
   check(confidence);
   Difference made{a.mean - b.mean, std::nullopt, false};
-  const double na = static_cast<double>(a.n), nb = static_cast<double>(b.n);
-  if (a.n >= 2 && b.n >= 2) {
-    const double va = a.deviations / (na - 1) / na, vb = b.deviations / (nb - 1) / nb;
-    const double error = std::sqrt(va + vb);
-    // Welch and Satterthwaite: the degrees of freedom that fit two unequal variances; by shares, for their squares may
-    // be too small or too large for a number.
-    const double share = error == 0 ? 0 : va / (va + vb);
-    const double degrees =
-        error == 0 ? na + nb - 2 : 1 / (share * share / (na - 1) + (1 - share) * (1 - share) / (nb - 1));
-    made.interval = around(made.value, error, degrees, confidence);
-  } else if (noise) {
-    made.interval = around(made.value, noise->deviation * std::sqrt(1 / na + 1 / nb),
-                           static_cast<double>(noise->degrees), confidence);
-    made.pooled = true;
-  }
+  const auto of_a = spread_of_mean(a, noise), of_b = spread_of_mean(b, noise);
+  if (!of_a || !of_b) return made;
+  made.pooled = of_a->borrowed || of_b->borrowed;
+  made.interval =
+      around(made.value, std::sqrt(of_a->variance + of_b->variance), degrees_of_sum(*of_a, *of_b), confidence);
   return made;
 }
 
@@ -171,6 +191,15 @@ double student_t_quantile(double probability, double degrees) {
     t = next;
   }
   return probability < 0.5 ? t : -t;
+}
+
+double fisher_tail(double ratio, double degrees_above, double degrees_below) {
+  INVARIANT(degrees_above > 0 && degrees_below > 0, "Fisher's F has degrees of freedom");
+  if (ratio <= 0) return 1;
+  if (std::isinf(ratio)) return 0;
+  // I_x(b/2, a/2) with x = b / (b + a F) (Abramowitz and Stegun 26.6.2).
+  const double above = degrees_above * ratio, sum = degrees_below + above;
+  return incomplete_beta(degrees_below / sum, above / sum, degrees_below / 2, degrees_above / 2);
 }
 
 }  // namespace overnight::evals

@@ -3,9 +3,12 @@
 // The model, and its limits:
 //   1. A score is the experiment's mean plus noise that is independent between seeds and roughly normal. Intervals are
 //      Student's, two-sided. What repeats without fresh seeds shows only the noise of running again.
-//   2. n >= 2 scores carry their own spread. One score has none: it borrows the noise pooled over all experiments that
-//      were repeated (baseline replicates and confirmations, each around its own mean). That assumes that experiments
-//      are about equally noisy; an unstable one is noisier than its interval says. Such results are marked `pooled`.
+//   2. Two or three scores tell little of their own spread (95 % with one degree of freedom is 12.7 deviations), one
+//   tells
+//      nothing. So a result borrows the noise pooled over all experiments that were repeated (baseline replicates and
+//      confirmations, each around its own mean) where that rests on more than its own scores do. That assumes that
+//      experiments are about equally noisy: one whose own scores say otherwise (spread_believed) keeps its own spread,
+//      but of an unstable one with a single score nothing shows it. Borrowed intervals are marked `pooled`.
 //   3. A score that was chosen because it is the best of many is too good on average. No formula here mends that: rank
 //      and judge what was chosen by scores that were measured afterwards, on fresh seeds.
 #pragma once
@@ -59,10 +62,18 @@ struct Estimate {
   bool operator==(const Estimate&) const = default;
 };
 
+// From this many scores on a result speaks for itself.
+inline constexpr std::int64_t own_spread_scores = 6;
+
+// Below it, its own spread is kept only where the pooled noise would explain so wide a one more rarely than this (the
+// upper tail of the ratio of the variances: Fisher's F).
+inline constexpr double spread_believed = 0.05;
+
 // INVARIANT n >= 1 and 0 < confidence < 1, here and below.
 Estimate estimate(const Sample& sample, const std::optional<Noise>& noise, double confidence = usual_confidence);
 
-// a - b: Welch's interval where both have a spread of their own (their noise may differ), else from the pooled noise.
+// a - b: each with the spread that its estimate has. Two spreads of their own may differ, and are combined as Welch and
+// Satterthwaite do; where both borrow, the pooled noise is one. `pooled`: either borrows.
 struct Difference {
   double value = 0;
   std::optional<Interval> interval;
@@ -82,5 +93,8 @@ bool is_tie(const Difference& difference, double minimum_effect);
 // Student's t with any positive number of degrees of freedom.
 double student_t_probability(double t, double degrees);  // P(T <= t)
 double student_t_quantile(double probability, double degrees);
+
+// Fisher's F, the ratio of two estimates of one variance: P(F >= ratio).
+double fisher_tail(double ratio, double degrees_above, double degrees_below);
 
 }  // namespace overnight::evals

@@ -91,7 +91,10 @@ Verdict against_baseline(const core::Run& run, const Findings& found) {
     verdict.caveats.push_back("The interval of the difference is corrected for choosing the best of " +
                               std::to_string(chosen_among) + " confirmed experiments (Bonferroni).");
   if (gain.pooled)
-    verdict.caveats.push_back("One side was measured once; its noise is borrowed from the repeated experiments.");
+    verdict.caveats.push_back(
+        "Few scores tell little of their own noise: the interval rests on that of all repeated experiments together, "
+        "as if "
+        "all were equally noisy.");
   return verdict;
 }
 

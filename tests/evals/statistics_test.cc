@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <random>
 #include <vector>
@@ -47,6 +48,20 @@ TEST(StudentT, QuantileUndoesProbability) {
   }
 }
 
+TEST(FisherF, HasTheTailsOfPrintedTables) {
+  // Exceeded by 5 % and 1 %, as in Abramowitz and Stegun, table 26.9.
+  const struct {
+    double above, below, at_5, at_1;
+  } printed[] = {
+      {1, 1, 161.4, 4052}, {2, 8, 4.46, 8.65}, {3, 10, 3.71, 6.55}, {5, 5, 5.05, 10.97}, {10, 30, 2.165, 2.98}};
+  for (const auto& row : printed) {
+    EXPECT_NEAR(fisher_tail(row.at_5, row.above, row.below), 0.05, 0.0003) << row.above << " " << row.below;
+    EXPECT_NEAR(fisher_tail(row.at_1, row.above, row.below), 0.01, 0.0001) << row.above << " " << row.below;
+  }
+  EXPECT_EQ(fisher_tail(0, 3, 4), 1);
+  EXPECT_EQ(fisher_tail(std::numeric_limits<double>::infinity(), 3, 4), 0);
+}
+
 TEST(SampleOfScores, HasMeanAndSpreadWithOneLessBelow) {
   const Sample sample = of({2, 4, 4, 4, 5, 5, 7, 9});
   EXPECT_DOUBLE_EQ(sample.mean, 5);
@@ -82,11 +97,34 @@ TEST(PooledNoise, IsUnknownWhenNothingWasRepeated) {
   EXPECT_EQ(pooled_noise({}), std::nullopt);
 }
 
-TEST(Estimate, OfRepeatedScoresUsesTheirOwnSpread) {
-  const Estimate made = estimate(of({1, 2, 3}), Noise{100, 50});
-  EXPECT_FALSE(made.pooled);
-  ASSERT_TRUE(made.interval);
-  EXPECT_NEAR(made.interval->half_width(), 4.302653 / std::sqrt(3), 1e-5);  // t(2) * 1 / sqrt(3)
+TEST(Estimate, OfRepeatedScoresUsesTheirOwnSpreadWhereNothingElseIsKnown) {
+  for (const auto& noise : {std::optional<Noise>{}, std::optional<Noise>{{1, 2}}}) {
+    const Estimate made = estimate(of({1, 2, 3}), noise);
+    EXPECT_FALSE(made.pooled);
+    ASSERT_TRUE(made.interval);
+    EXPECT_NEAR(made.interval->half_width(), 4.302653 / std::sqrt(3), 1e-5);  // t(2) * 1 / sqrt(3)
+  }
+}
+
+TEST(Estimate, OfFewScoresBorrowsWhatRestsOnMore) {
+  const Estimate made = estimate(of({1, 2, 3}), Noise{1, 8});
+  EXPECT_TRUE(made.pooled);
+  EXPECT_NEAR(made.interval.value().half_width(), 2.306004 / std::sqrt(3), 1e-5);
+  EXPECT_TRUE(estimate(of({2, 2, 2}), Noise{1, 8}).pooled) << "equal by chance, not without noise";
+  EXPECT_FALSE(estimate(of({1, 2, 3, 1, 2, 3}), Noise{1, 80}).pooled) << "six speak for themselves";
+}
+
+TEST(Estimate, OfAnUnstableResultKeepsItsOwnWideSpread) {
+  EXPECT_TRUE(estimate(of({10, 20, 30}), Noise{6, 8}).pooled);
+  EXPECT_FALSE(estimate(of({10, 20, 30}), Noise{4, 8}).pooled);  // F = 6.25; 4.46 is exceeded by one in twenty
+  EXPECT_FALSE(estimate(of({10, 20, 30}), Noise{0, 8}).pooled);
+}
+
+TEST(Estimate, OfARepeatedResultIsNeverLessSureThanThatOfOneScore) {
+  const std::vector<Sample> repeated{of({1, 2, 3}), of({4, 5, 6}), of({7, 7.1})};
+  const auto noise = pooled_noise(repeated);
+  const double single = estimate(of({5}), noise).interval->half_width();
+  for (const Sample& sample : repeated) EXPECT_LT(estimate(sample, noise).interval->half_width(), single);
 }
 
 TEST(Estimate, OfOneScoreBorrowsThePooledNoiseAndSaysSo) {
@@ -113,11 +151,19 @@ TEST(Difference, OfTwoRepeatedResultsIsWelchs) {
   EXPECT_FALSE(made.pooled);
 }
 
-TEST(Difference, WithASingleScoreBorrowsThePooledNoise) {
-  const Difference made = difference(of({5}), of({1, 2, 3}), Noise{0.5, 8});
+TEST(Difference, OfTwoThatBorrowIsOfThePooledNoise) {
+  const Difference made = difference(of({5}), of({1, 2, 3}), Noise{0.9, 8});
   EXPECT_TRUE(made.pooled);
-  EXPECT_NEAR(made.interval.value().half_width(), 2.306004 * 0.5 * std::sqrt(1 + 1.0 / 3), 1e-5);
+  EXPECT_NEAR(made.interval.value().half_width(), 2.306004 * 0.9 * std::sqrt(1 + 1.0 / 3), 1e-5);
   EXPECT_EQ(difference(of({5}), of({1}), std::nullopt).interval, std::nullopt);
+}
+
+TEST(Difference, OfOneThatBorrowsAndOneThatDoesNotWeighsTheirDegrees) {
+  const Sample known = of({1, 2, 3, 1, 2, 3});
+  const Difference made = difference(of({5}), known, Noise{0.5, 8});
+  const double va = 0.25, vb = 0.8 / 6, degrees = (va + vb) * (va + vb) / (va * va / 8 + vb * vb / 5);
+  EXPECT_TRUE(made.pooled);
+  EXPECT_NEAR(made.interval.value().half_width(), student_t_quantile(0.975, degrees) * std::sqrt(va + vb), 1e-9);
 }
 
 TEST(Difference, OfResultsWithoutAnySpreadIsExact) {
@@ -143,22 +189,42 @@ TEST(Intervals, CoverTheTruthAsOftenAsTheySay) {
   std::mt19937_64 random(20261124);
   std::normal_distribution<double> noise(0, 0.3);
   constexpr int rounds = 4000;
-  int own = 0, pooled = 0, welch = 0;
+  int own = 0, repeated_few = 0, single_score = 0, few = 0, welch = 0;
   for (int round = 0; round < rounds; ++round) {
     std::vector<Sample> repeated(4);
     for (std::size_t i = 0; i < repeated.size(); ++i)
       for (int k = 0; k < 3; ++k) repeated[i].add(static_cast<double>(i) + noise(random));
-    Sample single;
+    Sample single, many, more;
     single.add(7 + noise(random));
+    for (int k = 0; k < own_spread_scores; ++k) many.add(2 + noise(random)), more.add(4 + noise(random));
     const auto known = pooled_noise(repeated);
-    own += estimate(repeated[2], known).interval->contains(2);
-    pooled += estimate(single, known).interval->contains(7);
-    welch += difference(repeated[3], repeated[1], known).interval->contains(2);
+    own += estimate(many, known).interval->contains(2);
+    repeated_few += estimate(repeated[2], known).interval->contains(2);
+    single_score += estimate(single, known).interval->contains(7);
+    few += difference(repeated[3], repeated[1], known).interval->contains(2);
+    welch += difference(more, many, known).interval->contains(2);
   }
-  // Four standard errors of a share of 0.95 among 4000 are 0.014; Welch's is only nearly exact for so few scores.
+  // Four standard errors of a share of 0.95 among 4000 are 0.014; choosing a spread by what it is costs a little.
   EXPECT_NEAR(own / static_cast<double>(rounds), 0.95, 0.014);
-  EXPECT_NEAR(pooled / static_cast<double>(rounds), 0.95, 0.014);
-  EXPECT_NEAR(welch / static_cast<double>(rounds), 0.955, 0.02);
+  EXPECT_NEAR(repeated_few / static_cast<double>(rounds), 0.95, 0.016);
+  EXPECT_NEAR(single_score / static_cast<double>(rounds), 0.95, 0.014);
+  EXPECT_NEAR(few / static_cast<double>(rounds), 0.95, 0.016);
+  EXPECT_NEAR(welch / static_cast<double>(rounds), 0.95, 0.016);
+}
+
+// One experiment ten times as noisy as the others must not pass for a sure one.
+TEST(Intervals, OfAnUnstableExperimentCoverTheTruthTooIfLessOften) {
+  std::mt19937_64 random(7);
+  std::normal_distribution<double> noise(0, 0.3);
+  constexpr int rounds = 4000;
+  int covered = 0;
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<Sample> repeated(6);
+    for (std::size_t i = 0; i < repeated.size(); ++i)
+      for (int k = 0; k < 3; ++k) repeated[i].add((i == 0 ? 10 : 1) * noise(random));
+    covered += estimate(repeated[0], pooled_noise(repeated)).interval->contains(0);
+  }
+  EXPECT_GT(covered / static_cast<double>(rounds), 0.85);
 }
 
 TEST(StatisticsDeathTest, RefusesWhatHasNoMeaning) {

@@ -3,7 +3,6 @@
 namespace overnight::sim {
 namespace {
 
-using budgets::seconds;
 using core::Millis;
 using fakes::chance;
 using fakes::Random;
@@ -22,12 +21,14 @@ void draw_task(Random& random, core::Study& study) {
   study.attempt.disk = budgets::Bytes::of(100);
 }
 
-void draw_budgets(Random& random, core::Study& study) {
+void draw_budgets(Random& random, core::Study& study, Millis longest) {
   core::RunBudget& run = study.run_budget;
   const std::int64_t worst = core::worst_case_wall(study).count() + 2000;
   run.experiments = budgets::Experiments::of(1 + up_to(random, 25));
   if (chance(random, 60)) run.wall = Millis::of(worst / 2 + up_to(random, 40 * worst));
-  if (run.wall < seconds(3600) && chance(random, 30)) run.experiments = budgets::Experiments::unlimited();
+  // Not where tasks are so short that thousands fit into the time: such a run ends, but after more turns than are
+  // waited for.
+  if (run.wall < longest * 200 && chance(random, 30)) run.experiments = budgets::Experiments::unlimited();
   if (chance(random, 40)) run.slot_time = budgets::SlotMillis::of(worst / 2 + up_to(random, 30 * worst));
   if (chance(random, 20)) run.gpu_time = budgets::GpuMillis::of(worst / 2 + up_to(random, 60 * worst));
   if (chance(random, 25)) run.actions = budgets::Actions::of(up_to(random, 40));
@@ -60,7 +61,7 @@ void draw_governor(Random& random, core::Study& study) {
   study.governor.hold_patience = Millis::of(up_to(random, 60'000));
 }
 
-core::Study draw_study(Random& random, std::size_t index) {
+core::Study draw_study(Random& random, std::size_t index, Millis longest) {
   core::Study study;
   study.name = "study-" + std::to_string(index);
   study.seed = static_cast<std::int64_t>(index) + 1;
@@ -74,7 +75,7 @@ core::Study draw_study(Random& random, std::size_t index) {
   study.evaluation = {
       .baseline_replicates = up_to(random, 3), .confirm_replicates = up_to(random, 3), .confirm_top = up_to(random, 3)};
   draw_task(random, study);
-  draw_budgets(random, study);
+  draw_budgets(random, study, longest);
   draw_governor(random, study);
   return study;
 }
@@ -91,7 +92,7 @@ Options draw(std::uint64_t seed) {
   options.slots = 1 + up_to(random, 3);
   options.longest_ms = 1 + up_to(random, 4000);
   for (std::int64_t i = 0; i <= up_to(random, 2); ++i) {
-    options.studies.push_back(draw_study(random, options.studies.size()));
+    options.studies.push_back(draw_study(random, options.studies.size(), Millis::of(options.longest_ms)));
     options.ask_worst_case.push_back(
         {.money = budgets::MicroUsd::of(up_to(random, 300)), .tokens = budgets::Tokens::of(up_to(random, 300))});
   }
