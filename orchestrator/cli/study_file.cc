@@ -72,10 +72,9 @@ StudyRead study_from(const StudyOptions& options, const fs::path& home, const fs
     return read;
   }
   read.warnings = std::move(parsed->warnings);
-  for (StudyError& error : study::check_machine(parsed->study)) {
-    error.file = options.file;
-    read.errors.push_back(std::move(error));
-  }
+  study::MachineFindings here = study::check_machine(*parsed);
+  append(read.errors, std::move(here.errors));
+  append(read.warnings, std::move(here.warnings));
   if (read.errors.empty()) read.study = std::move(parsed->study);
   return read;
 }

@@ -142,6 +142,7 @@ struct Note {
 
 // The parts of a run that are stored apart, so that a step writes only what it touched.
 enum class RunPart { status, ledger, work, leaders };
+inline constexpr RunPart all_run_parts[] = {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders};
 
 struct Changes {
   std::vector<NumberedAction> actions;

@@ -6,19 +6,23 @@ namespace overnight::core {
 namespace {
 
 void halt_run(Turn& turn, Run& run, const HaltRequested& event) {
+  turn.touch(run, RunPart::status);
   if (!run.latch) {
     run.latch = Latch{event.by, event.path, event.reason, turn.input.wall};
     turn.note(run.id, "halt", "halt asked for by " + event.by + " (" + event.path + "): " + event.reason);
   }
   if (!run.halt || run.halt->confirmed_after) {
-    if (!run.live && run.attempts.empty()) {
-      turn.touch(run, RunPart::status);
-      return;  // a dormant run: the latch alone is the halt
-    }
+    if (!run.live && run.attempts.empty()) return;  // a dormant run: the latch alone is the halt
     run.halt = Halt{turn.now(), turn.input.wall, static_cast<std::int64_t>(run.attempts.size()), std::nullopt, false};
   }
   stop_attempts(turn, run, StopLevel::kill, "halt: " + event.reason);
   decide_end(turn, run, EndKind::halted, "halted by " + event.by + ": " + event.reason);
+}
+
+// Touched here: where the run has decided to end already, nothing that follows does it.
+void begin_draining(Turn& turn, Run& run) {
+  run.draining = true;
+  turn.touch(run, RunPart::status);
 }
 
 }  // namespace
@@ -66,7 +70,7 @@ void on(Turn& turn, const ReleaseRequested& event) {
 void on(Turn& turn, const DrainRequested& event) {
   Run* run = find_run(turn.state, event.run);
   if (run == nullptr || !run->live || run->draining) return;
-  run->draining = true;
+  begin_draining(turn, *run);
   decide_end(turn, *run, EndKind::stopped, "stopped by " + event.by + " after what ran had ended");
   turn.note(run->id, "stage",
             "draining: nothing new starts, " + std::to_string(run->attempts.size()) + " attempts may end");
@@ -75,7 +79,7 @@ void on(Turn& turn, const DrainRequested& event) {
 void on(Turn& turn, const StopRequested& event) {
   Run* run = find_run(turn.state, event.run);
   if (run == nullptr || !run->live) return;
-  run->draining = true;
+  begin_draining(turn, *run);
   stop_attempts(turn, *run, StopLevel::kill, "stopped by " + event.by);
   if (run->pending_end && run->pending_end->kind == EndKind::stopped) run->pending_end.reset();  // a drain is over
   decide_end(turn, *run, EndKind::stopped, "stopped by " + event.by);

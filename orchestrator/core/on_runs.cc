@@ -84,7 +84,7 @@ void on(Turn& turn, const RunStarted& event) {
   run.proposers.resize(run.study.proposers.size());
   run.ledger = budgets::Ledger(grant_of(run.study.run_budget));
   if (const auto reserved = run.ledger.reserve(confirmation_reserve(run.study))) run.set_aside = *reserved;
-  for (const RunPart part : {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders}) turn.touch(run, part);
+  for (const RunPart part : all_run_parts) turn.touch(run, part);
   turn.note(run.id, "stage", "run started: study " + run.study.name);
   admit_baseline(turn, run);
 }

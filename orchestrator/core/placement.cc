@@ -1,5 +1,6 @@
 // Which queued trials start now, on which slots. Rules, in order:
-//   1. nothing starts behind a latch, a hold (a canary may), or an end that was decided;
+//   1. nothing starts behind a latch, a hold (a canary may), or an end that was decided, and nothing but the baseline
+//   before that is measured;
 //   2. a slot holds one attempt, and is free only when that attempt was seen to be gone; an unusable slot takes
 //   nothing;
 //   3. trials by purpose (canary, baseline, enqueued, confirm, search), then by age; a free slot never waits for
@@ -35,6 +36,7 @@ bool may_start(const State& state, const Run& run, const Trial& trial) {
   if (trial.purpose == Purpose::canary) {
     return run.live && !run.end && !run.pending_end && !run.draining && !run.latch && !state.latch;
   }
+  if (run.stage == Stage::baseline && trial.purpose != Purpose::baseline) return false;
   return admits(state, run);
 }
 
@@ -145,6 +147,7 @@ bool place_one(Turn& turn, Run& run, SlotId slot) {
 bool place_queued(Turn& turn) {
   bool dropped = false;
   for (auto& [_, run] : turn.state.runs) dropped = drop_hopeless(turn, run) || dropped;
+  if (dropped) return true;  // a stage may end by that, and the run with it: only then does anything start
   for (const SlotId slot : free_slots(turn.state)) {
     std::vector<Run*> runs;
     for (auto& [_, run] : turn.state.runs) {
@@ -155,7 +158,7 @@ bool place_queued(Turn& turn) {
     const bool placed = std::any_of(runs.begin(), runs.end(), [&](Run* run) { return place_one(turn, *run, slot); });
     if (!placed) break;
   }
-  return dropped;
+  return false;
 }
 
 }  // namespace overnight::core

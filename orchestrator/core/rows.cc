@@ -123,8 +123,6 @@ void accumulate(Digest& a, const Digest& b, bool add) {
   }
 }
 
-constexpr RunPart all_parts[] = {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders};
-
 }  // namespace
 
 std::string home_row(const State& state) {
@@ -178,7 +176,7 @@ budgets::Result<Run, std::string> read_run_rows(const std::map<std::string, std:
   try {
     Run run;
     json::parse(study).get_to(run.study);
-    for (const RunPart part : all_parts) {
+    for (const RunPart part : all_run_parts) {
       reading = std::string(name_of(part));
       read_part(json::parse(parts.at(reading)), part, run);
     }
@@ -214,7 +212,7 @@ void update_hash(StateHash& hash, const State& state, const Changes& changes,
     if (found != state.runs.end()) put(run.text + "/" + std::string(name_of(part)), run_row(found->second, part));
   }
   for (const Run& run : changes.ended) {
-    for (const RunPart part : all_parts) {
+    for (const RunPart part : all_run_parts) {
       const std::string name = run.id.text + "/" + std::string(name_of(part));
       hash.put(name, "");
       rows[name] = run_row(run, part);  // kept by the store for readers, no longer part of State

@@ -381,9 +381,7 @@ void Loop::open(ports::Loaded loaded, std::vector<core::SlotFound> slots, const 
   core::Changes everything;  // the hash begins with all rows that were loaded
   everything.home_touched = core::number(loaded.last) > 0;
   for (const auto& [id, run] : impl.state.runs) {
-    for (const core::RunPart part :
-         {core::RunPart::status, core::RunPart::ledger, core::RunPart::work, core::RunPart::leaders})
-      everything.touch(id, part);
+    for (const core::RunPart part : core::all_run_parts) everything.touch(id, part);
     for (const auto& [experiment_id, experiment] : run.experiments) {
       impl.known[experiment_id] = {experiment.id,
                                    id,

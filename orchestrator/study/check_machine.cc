@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "orchestrator/study/parse.h"
+#include "orchestrator/study/quantities.h"
 
 namespace overnight::study {
 namespace {
@@ -43,9 +44,10 @@ std::string path_of(const core::Task& task) {
 
 class Machine {
  public:
-  explicit Machine(const core::Study& study) : study_(study), path_(path_of(study.task)) {}
+  explicit Machine(const Parsed& parsed)
+      : study_(parsed.study), places_(parsed.places), path_(path_of(parsed.study.task)) {}
 
-  std::vector<StudyError> look() {
+  MachineFindings look() {
     const core::Task& task = study_.task;
     if (task.build) check_phase("build", *task.build, false);
     check_phase("train", task.train, task.build.has_value());
@@ -58,12 +60,17 @@ class Machine {
     must_exist("task.evaluate.private.holdout", task.holdout_data);
     for (const core::Secret& secret : task.secrets) must_be_set("task.secrets", secret.name);
     check_cpus();
+    check_memory();
     for (std::size_t i = 0; i < study_.proposers.size(); ++i) check_proposer(i);
-    return std::move(errors_);
+    return std::move(found_);
   }
 
  private:
-  void complain(const std::string& path, const std::string& why) { errors_.push_back({"", 0, 0, path, why}); }
+  void add(std::vector<StudyError>& findings, const std::string& path, const std::string& why) {
+    findings.push_back({"", 0, 0, path, why});
+    places_.locate(findings.back());
+  }
+  void complain(const std::string& path, const std::string& why) { add(found_.errors, path, why); }
 
   void must_exist(const std::string& path, const std::string& file) {
     std::error_code ignored;
@@ -81,6 +88,15 @@ class Machine {
     if (usable > 0 && study_.task.cpus > usable)
       complain("task.resources.cpus", std::to_string(study_.task.cpus) + " for an attempt, but only " +
                                           std::to_string(usable) + " can be used here; lower it");
+  }
+
+  // Such a limit guards nothing: the kernel's own killer comes first, and takes whom it likes.
+  void check_memory() {
+    const std::int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const budgets::Bytes limit = study_.attempt.memory;
+    if (pages <= 0 || page <= 0 || limit.is_unlimited() || limit <= budgets::Bytes::of(pages * page)) return;
+    add(found_.warnings, "budgets.attempt.memory",
+        "is more than the " + bytes_text(pages * page >> 20 << 20) + " that this machine has: it guards nothing here");
   }
 
   // `built`: a build phase may yet make the files of the workspace.
@@ -139,12 +155,13 @@ class Machine {
   }
 
   const core::Study& study_;
+  const Places& places_;
   std::string path_;
-  std::vector<StudyError> errors_;
+  MachineFindings found_;
 };
 
 }  // namespace
 
-std::vector<StudyError> check_machine(const core::Study& study) { return Machine(study).look(); }
+MachineFindings check_machine(const Parsed& parsed) { return Machine(parsed).look(); }
 
 }  // namespace overnight::study

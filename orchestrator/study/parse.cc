@@ -46,12 +46,37 @@ void read_all(Section& study, const fs::path& folder, const Surroundings& around
   check_across(study, around.prices, out);
 }
 
+void put_places(const Node& node, const std::string& path, Places& places) {
+  places.put(path, node.at.source ? *node.at.source : "", node.at.line, node.at.column);
+  for (const Node::Entry& entry : node.entries)
+    put_places(entry.value, path.empty() ? entry.key : path + "." + entry.key, places);
+  for (std::size_t i = 0; i < node.items.size(); ++i)
+    put_places(node.items[i], path + "[" + std::to_string(i) + "]", places);
+}
+
 }  // namespace
 
 std::string StudyError::text() const {
   std::string out = file;
   if (line > 0) out += ":" + std::to_string(line) + ":" + std::to_string(column);
   return out + ": " + (path.empty() ? "" : path + ": ") + explain;
+}
+
+void Places::put(const std::string& path, const std::string& file, int line, int column) {
+  spots_.try_emplace(path, Spot{file, line, column});
+}
+
+void Places::locate(StudyError& finding) const {
+  std::string path = finding.path;
+  for (auto spot = spots_.find(path);; spot = spots_.find(path)) {
+    if (spot != spots_.end()) {
+      finding.file = spot->second.file, finding.line = spot->second.line, finding.column = spot->second.column;
+      return;
+    }
+    if (path.empty()) return;
+    const std::size_t end = path.find_last_of(".[");
+    path.erase(end == std::string::npos ? 0 : end);
+  }
 }
 
 void read_objective(Section& study, core::Study& out) {
@@ -97,6 +122,7 @@ budgets::Result<Parsed, std::vector<StudyError>> parse_study(const std::string& 
   if (study.valid()) read_all(study, file.parent_path(), around, parsed.study);
   if (!errors.empty()) return budgets::unexpected(errors.take());
   parsed.warnings = warnings_of(parsed.study, root);
+  put_places(root, "", parsed.places);
   return parsed;
 }
 

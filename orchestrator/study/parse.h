@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@
 namespace overnight::study {
 
 struct StudyError {
-  std::string file;          // of the study or the site file, or "--set key=value"; empty from check_machine
+  std::string file;          // of the study or the site file, or "--set key=value"
   int line = 0, column = 0;  // from 1; 0: the file as a whole
   std::string path;          // "space.learning_rate.low"
   std::string explain;       // what is wrong, with the value, and the fix
@@ -27,9 +28,25 @@ struct StudyError {
   bool operator==(const StudyError&) const = default;
 };
 
+// Where each value of a study stands, by its path ("task.train.command", "proposers[0].command").
+class Places {
+ public:
+  void put(const std::string& path, const std::string& file, int line, int column);
+  // Gives the finding the place of its path, or of the nearest one that is written down.
+  void locate(StudyError& finding) const;
+
+ private:
+  struct Spot {
+    std::string file;
+    int line = 0, column = 0;
+  };
+  std::map<std::string, Spot> spots_;
+};
+
 struct Parsed {
   core::Study study;
   std::vector<StudyError> warnings;
+  Places places;
 };
 
 // What stands around a study: the site's own settings, and what models cost.
@@ -47,7 +64,11 @@ budgets::Result<Parsed, std::vector<StudyError>> parse_study(const std::string& 
                                                              const std::vector<std::string>& overrides = {},
                                                              const Surroundings& around = {});
 
-// What only this machine can tell: programs, folders, data and secrets that are missing. Their `file` is empty.
-std::vector<StudyError> check_machine(const core::Study& study);
+// What only this machine can tell: programs, folders, data and secrets that are missing (errors), limits that it is too
+// small for (warnings).
+struct MachineFindings {
+  std::vector<StudyError> errors, warnings;
+};
+MachineFindings check_machine(const Parsed& parsed);
 
 }  // namespace overnight::study

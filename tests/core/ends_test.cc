@@ -255,6 +255,32 @@ TEST(Ends, WhatIsEnqueuedDuringTheConfirmationIsNotPaidFromItsReserve) {
             "user:alice enqueued too late: the search is over (the proposers have nothing more)");
 }
 
+TEST(Ends, WhatIsEnqueuedWaitsForTheBaselineThoughASlotIsFree) {
+  Home home(2);
+  home.start(small_study());
+  home.tell(Enqueued{home.run, {{{{"x", 0.7}}, "", {}}}, "user:alice"});
+  ASSERT_EQ(home.all<Launch>().size(), 1u);
+  home.score(home.all<Launch>()[0].attempt, 1.0);
+  EXPECT_EQ(home.all<Launch>()[1].purpose, Purpose::enqueued);
+}
+
+TEST(Ends, NothingStartsInTheStepInWhichTheBaselineIsGivenUp) {
+  Study study = small_study();
+  study.run_budget.wall = Millis::of(3 * worst_ms / 2);
+  Home home(2);
+  home.start(study);
+  home.tell(Enqueued{home.run, {{{{"x", 0.7}}, "", {}}}, "user:alice"});
+  AttemptGone gone{home.all<Launch>()[0].attempt};
+  gone.cause = Cause::completed;
+  gone.score = 1.0;
+  gone.disturbed = true;  // once more, but there is no time for that
+  gone.took = Millis::of(worst_ms);
+  home.tell(gone, worst_ms);
+  EXPECT_EQ(home.all<Launch>().size(), 1u);
+  ASSERT_EQ(home.ended.size(), 1u);
+  EXPECT_EQ(home.ended[0].end->kind, EndKind::failed);
+}
+
 TEST(Ends, AnExperimentNeverPassesItsOwnSlotTimeThoughItsTrialsRunSideBySide) {
   Study study = without_limits();
   study.evaluation.baseline_replicates = 3;

@@ -1,9 +1,12 @@
 // A home with memory for tests of the core: tells `step` things and remembers what it wanted done.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
 
+#include "orchestrator/core/rows.h"
 #include "orchestrator/core/step.h"
 
 namespace overnight::core {
@@ -43,12 +46,28 @@ struct Home {
   void tell(Event event, std::int64_t after_ms = 0) {
     now += after_ms;
     changes = {};
+    const State before = state;
     step(state, {Moment::at(now), WallTime::at(1'000'000 + now), 7, std::move(event)}, changes);
+    expect_changed_rows_touched(before);
     for (const auto& action : changes.actions) actions.push_back(action.action);
     notes.insert(notes.end(), changes.notes.begin(), changes.notes.end());
     trials.insert(trials.end(), changes.trials.begin(), changes.trials.end());
     experiments.insert(experiments.end(), changes.experiments.begin(), changes.experiments.end());
     for (const Run& one : changes.ended) ended.push_back(one);
+  }
+  // What changed and is not touched would not be written: after a crash the disk would tell another story.
+  void expect_changed_rows_touched(const State& before) const {
+    if (!changes.home_touched) {
+      EXPECT_EQ(home_row(state), home_row(before));
+    }
+    for (const auto& [id, was] : before.runs) {
+      const auto is = state.runs.find(id);
+      if (is == state.runs.end()) continue;
+      for (const RunPart part : all_run_parts) {
+        if (changes.touched.contains({id, part})) continue;
+        EXPECT_EQ(run_row(is->second, part), run_row(was, part)) << id.text;
+      }
+    }
   }
   // Lets the time pass until the core wants to be told; false if it waits for nothing.
   bool wait() {

@@ -9,7 +9,7 @@ namespace {
 
 std::map<std::string, std::string> parts_of(const Run& run) {
   std::map<std::string, std::string> parts;
-  for (const RunPart part : {RunPart::status, RunPart::ledger, RunPart::work, RunPart::leaders}) {
+  for (const RunPart part : all_run_parts) {
     parts[std::string(name_of(part))] = run_row(run, part);
   }
   return parts;

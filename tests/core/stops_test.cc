@@ -315,6 +315,20 @@ TEST(Stops, AStopAfterADrainIsWhatTheRunEndsBy) {
   EXPECT_EQ(home.live().end->reason, "stopped by user:bob");
 }
 
+TEST(Stops, WhatASofterEndAddsToAHarderOneIsWrittenToo) {
+  for (const bool drain : {true, false}) {
+    Home home(1);
+    home.start(small_study());
+    home.tell(HaltRequested{home.run, "user:bob", "api", "no"});
+    if (drain) home.tell(DrainRequested{home.run, "user:alice"});
+    if (!drain) home.tell(StopRequested{home.run, "user:alice"});
+    EXPECT_TRUE(home.live().draining);
+    EXPECT_TRUE(home.changes.touched.contains({home.run, RunPart::status}));
+    home.fail(home.all<Launch>()[0].attempt, Cause::stopped);
+    EXPECT_EQ(home.live().end->kind, EndKind::halted);
+  }
+}
+
 TEST(Stops, WhatIsEnqueuedWhileARunEndsIsRefusedAloud) {
   Home home(1);
   home.start(small_study());

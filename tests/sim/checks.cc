@@ -73,6 +73,9 @@ void Checks::launching(const core::State& state, const core::Launch& launch, boo
   holds(!run->second.latch && !state.latch, "nothing starts behind a latch", what);
   holds(!run->second.hold || launch.purpose == core::Purpose::canary, "nothing but a canary starts behind a hold",
         what);
+  holds(run->second.stage != core::Stage::baseline || launch.purpose == core::Purpose::baseline ||
+            launch.purpose == core::Purpose::canary,
+        "nothing starts before the baseline is measured", what);
   const auto slot = state.slots.find(launch.slot);
   holds(slot != state.slots.end() && slot->second.usable, "nothing starts on an unusable slot", what);
   const auto attempt = run->second.attempts.find(launch.attempt);
@@ -210,8 +213,7 @@ void Checks::check_holds(const core::State& state, bool alone) {
 void Checks::check_rows(const core::State& state) {
   holds(journal_.rows.at("home") == core::home_row(state), "what is committed is what the core holds", "home");
   for (const auto& [id, run] : state.runs) {
-    for (const core::RunPart part :
-         {core::RunPart::status, core::RunPart::ledger, core::RunPart::work, core::RunPart::leaders}) {
+    for (const core::RunPart part : core::all_run_parts) {
       const std::string name = id.text + "/" + std::string(core::name_of(part));
       holds(journal_.rows.at(name) == core::run_row(run, part), "what is committed is what the core holds",
             name + "\n  disk " + journal_.rows.at(name) + "\n  core " + core::run_row(run, part));

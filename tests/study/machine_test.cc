@@ -33,11 +33,12 @@ class Machine : public ::testing::Test {
     std::ofstream(folder_ / name) << "#!/bin/sh\n";
     if (executable) fs::permissions(folder_ / name, fs::perms::owner_all);
   }
-  std::string said() const { return words_of(check_machine(study_)); }
+  std::string said() const { return words_of(check_machine(parsed_).errors); }
   void expect_said(const std::string& words) const { EXPECT_NE(said().find(words), std::string::npos) << said(); }
 
   fs::path folder_;
-  core::Study study_;
+  Parsed parsed_;
+  core::Study& study_ = parsed_.study;
 };
 
 TEST_F(Machine, WithEverythingThereSaysNothing) {
@@ -100,6 +101,26 @@ TEST_F(Machine, NamesFoldersDataAndVariablesThatAreMissing) {
         "task.secrets: OVN_TEST_NO_SUCH_SECRET is not set", "proposers[0].api_key_env: OVN_TEST_NO_SUCH_KEY is not set",
         "proposers[1].command: /no/asker is not found", "proposers[1].env_pass: OVN_TEST_NO_SUCH_TOKEN is not set"})
     expect_said(words);
+}
+
+TEST_F(Machine, SaysWhereInTheStudyItStands) {
+  auto parsed = parse_study(least, folder_ / "study.yaml", {"task.workspace=/no/workspace"});
+  ASSERT_TRUE(parsed);
+  parsed->study.task.secrets = {{"OVN_TEST_NO_SUCH_SECRET", "train"}};
+  parsed->study.task.evaluate->command = {"/no/score"};
+  const std::string words = words_of(check_machine(*parsed).errors);
+  for (const char* expected : {"/study.yaml:5:23: task.evaluate.command: /no/score",
+                               "--set task.workspace=/no/workspace: task.workspace: /no/workspace",
+                               "/study.yaml:4:3: task.secrets: OVN_TEST"})  // the nearest that is written down
+    EXPECT_NE(words.find(expected), std::string::npos) << words;
+}
+
+TEST_F(Machine, WarnsOfAMemoryLimitThatItIsTooSmallFor) {
+  EXPECT_TRUE(check_machine(parsed_).warnings.empty());
+  study_.attempt.memory = budgets::Bytes::of(std::int64_t{1} << 55);
+  ASSERT_EQ(check_machine(parsed_).warnings.size(), 1u);
+  EXPECT_EQ(check_machine(parsed_).warnings[0].path, "budgets.attempt.memory");
+  EXPECT_TRUE(check_machine(parsed_).errors.empty()) << "the limit is allowed, only useless";
 }
 
 }  // namespace
