@@ -31,8 +31,10 @@ bool map_own_user(unsigned uid, unsigned gid) {
   return write_file("/proc/self/uid_map", user) && write_file("/proc/self/gid_map", group);
 }
 
+// A slave and not private: nothing of ours leaks out, but what is mounted on the machine while this waits for an order
+// is seen.
 bool mount_private_proc() {
-  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+  return ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
          ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
 }
 

@@ -25,7 +25,8 @@ bool has_evaluate(const Order& order) {
 
 class Attempt {
  public:
-  Attempt(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings)
+  Attempt(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings,
+          std::optional<ProcessTree> prepared)
       : order_(order),
         folder_(folder),
         settings_(settings),
@@ -47,7 +48,8 @@ class Attempt {
                metrics_file_,
                order.limits.wall_ms > 0 ? monotonic_ms() + order.limits.wall_ms : 0,
                settings.inherited,
-               settings.program_folder},
+               settings.program_folder,
+               std::move(prepared)},
         receipt_(receipt_for(order, Cause::completed, "")) {
     receipt_.started_unix_ms = unix_ms();
     receipt_.kill_mechanism = std::string(name_of(settings.containment.mechanism));
@@ -252,9 +254,10 @@ Receipt receipt_for(const Order& order, Cause cause, std::string detail) {
   return receipt;
 }
 
-Receipt keep(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings) {
+Receipt keep(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings,
+             std::optional<ProcessTree> prepared) {
   const std::int64_t started = monotonic_ms();
-  Receipt receipt = Attempt(order, folder, channel, settings).run();
+  Receipt receipt = Attempt(order, folder, channel, settings, std::move(prepared)).run();
   receipt.took_ms = monotonic_ms() - started;
   return receipt;
 }

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "workers/keeper/attempt_folder.h"
 #include "workers/keeper/channel.h"
 #include "workers/keeper/containment.h"
+#include "workers/keeper/process_tree.h"
 #include "workers/protocol/order.h"
 #include "workers/protocol/receipt.h"
 
@@ -19,8 +21,9 @@ struct KeeperSettings {
   std::string program_folder;                    // where the keeper itself lies; appended to the tasks' PATH
 };
 
-// Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks.
-Receipt keep(const Order&, const AttemptFolder&, Channel&, const KeeperSettings&);
+// Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks. `prepared`: for the
+// first phase, if it was made ahead.
+Receipt keep(const Order&, const AttemptFolder&, Channel&, const KeeperSettings&, std::optional<ProcessTree> prepared);
 
 // A receipt that names the order, for what fails before or around `keep`.
 Receipt receipt_for(const Order&, Cause, std::string detail);

@@ -30,6 +30,12 @@ namespace {
 constexpr int control_descriptor = 3;
 constexpr std::int64_t farewell_ms = 1000;  // how long the orchestrator may take to read that we have ended
 
+// What is the same for every order: done before there is one.
+struct Ready {
+  KeeperSettings settings;
+  std::optional<ProcessTree> tree;
+};
+
 std::string forced_mechanism() {
   const char* forced = std::getenv("OVERNIGHT_KILL_MECHANISM");
   return forced ? forced : "";
@@ -106,23 +112,25 @@ int refuse(const std::string& order_path, const std::string& why) {
   return folder ? write_receipt(*folder, receipt_for(Order{}, Cause::infrastructure, why)) : 1;
 }
 
-Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings) {
+Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel, Ready& ready) {
   try {
-    return keep(order, folder, channel, settings);
+    return keep(order, folder, channel, ready.settings, std::move(ready.tree));
   } catch (const std::exception& error) {  // bad_alloc, and what a library throws: the attempt's end, not ours
     return receipt_for(order, Cause::infrastructure, std::string("the keeper failed: ") + error.what());
   }
 }
 
-// What is the same for every order: done before there is one.
-KeeperSettings get_ready() {
+Ready get_ready() {
   leave_the_terminal();
-  KeeperSettings settings{containment(), own_environment(), own_folder()};
+  Ready ready{{containment(), own_environment(), own_folder()}, std::nullopt};
   hide_from_tasks();
-  return settings;
+  ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
+  // If that fails now it is tried again, and told, when there is an order.
+  if (auto tree = ProcessTree::prepare(ready.settings.containment)) ready.tree.emplace(std::move(*tree));
+  return ready;
 }
 
-int run(const std::string& order_path, const KeeperSettings& settings) {
+int run(const std::string& order_path, Ready& ready) {
   const auto order = read_order(order_path);
   if (!order) return refuse(order_path, order.error());
   const auto folder = AttemptFolder::open(order->directory);
@@ -131,9 +139,8 @@ int run(const std::string& order_path, const KeeperSettings& settings) {
   if (::fstat(control_descriptor, &status) != 0 || !S_ISSOCK(status.st_mode)) {
     return write_receipt(*folder, receipt_for(*order, Cause::infrastructure, "descriptor 3 is not the control socket"));
   }
-  ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
   Channel channel(Descriptor(control_descriptor), order->attempt, order->nonce);
-  const Receipt receipt = kept(*order, *folder, channel, settings);
+  const Receipt receipt = kept(*order, *folder, channel, ready);
   const int status_of_receipt = write_receipt_at(order->directory, *folder, receipt);
   if (status_of_receipt == 0) channel.send(Ended{receipt.cause});
   channel.flush_until(monotonic_ms() + farewell_ms);
@@ -150,17 +157,18 @@ void write_to_log_beside(const std::string& order_path) {
 }
 
 int stand_by(char** argv) {
-  const KeeperSettings settings = get_ready();
+  remember_arguments(argv);
   // What is asked of us before we have an order is answered as soon as we have one (assent.h), with a receipt.
   sigset_t asked;
   sigemptyset(&asked);
   for (const int signal : {SIGTERM, SIGQUIT}) sigaddset(&asked, signal);
   ::sigprocmask(SIG_BLOCK, &asked, nullptr);
+  Ready ready = get_ready();
   const auto order_path = await_order_path(control_descriptor);
   if (!order_path) return 0;
-  show_as_argument(argv, *order_path);
+  show_as_argument(*order_path);
   write_to_log_beside(*order_path);
-  return run(*order_path, settings);
+  return run(*order_path, ready);
 }
 
 }  // namespace

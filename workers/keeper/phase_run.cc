@@ -88,7 +88,6 @@ std::optional<EndReason> PhaseRun::start() {
   spec.command = phase_.command;
   for (const auto& [name, value] : env) spec.env.push_back(name + "=" + value);
   spec.cpus = attempt_.order.cpus;
-  spec.groups = attempt_.groups.entries();
   spec.file_bytes_max = attempt_.order.limits.disk_bytes;
   spec.tasks_max = attempt_.order.limits.processes * tasks_per_process;
   spec.view = view(spec.program);
@@ -99,12 +98,22 @@ std::optional<EndReason> PhaseRun::start() {
     return EndReason{Cause::infrastructure, "no working folder or no pipe: " + std::string(std::strerror(errno))};
   }
   spec.work_path = place_.work;
-  spec.out = out.get();
-  spec.err = err.get();
-  auto tree = ProcessTree::start(spec, attempt_.containment, &attempt_.groups);
+  return start_tree(spec, {out.get(), err.get(), attempt_.groups.entries()});
+}
+
+std::optional<EndReason> PhaseRun::start_tree(const LeaderSpec& spec, const LeaderDescriptors& descriptors) {
+  if (attempt_.prepared) tree_.emplace(std::move(*attempt_.prepared));
+  attempt_.prepared.reset();
+  if (tree_ && tree_->start(spec, descriptors, &attempt_.groups)) return std::nullopt;
+  tree_.reset();  // none stood by, or what did was killed meanwhile
+  auto tree = ProcessTree::prepare(attempt_.containment);
   if (!tree) return EndReason{Cause::infrastructure, tree.error()};
   tree_.emplace(std::move(*tree));
-  return std::nullopt;
+  if (tree_->start(spec, descriptors, &attempt_.groups)) return std::nullopt;
+  return EndReason{Cause::launch_failed, "the process for " + std::string(name_of(phase_.phase)) +
+                                             " could not be told what to run; is its command with its environment "
+                                             "longer than " +
+                                             std::to_string(SharedText::bytes_max >> 20) + " MiB?"};
 }
 
 // Whether the study itself names something in the home, outside the attempt's folder: then the home stays in sight.

@@ -33,6 +33,7 @@ struct AttemptParts {
   std::int64_t wall_deadline_ms;  // monotonic; 0: none
   const std::map<std::string, std::string>& inherited;
   std::string program_folder;
+  std::optional<ProcessTree> prepared;  // for the first phase, made ahead
 };
 
 struct PhaseEnd {
@@ -56,6 +57,7 @@ class PhaseRun {
   };
 
   std::optional<EndReason> start();
+  std::optional<EndReason> start_tree(const LeaderSpec&, const LeaderDescriptors&);
   bool needs_enclosure(const std::string& program) const;
   PrivateView view(const std::string& program) const;
   bool open_pipe(Stream&, Descriptor& write_end);

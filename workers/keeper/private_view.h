@@ -21,7 +21,7 @@ struct PrivateView {
   bool operator==(const PrivateView&) const = default;
 };
 
-// In a child with a mount namespace of its own whose mounts are private. Returns 0, or errno of what was refused: then
+// In a child with a mount namespace of its own from which no mount leaks out. Returns 0, or errno of what was refused: then
 // the phase must not start. Paths that do not exist are left out.
 int narrow_view(const PrivateView&);
 

@@ -36,8 +36,7 @@ bool has_ended(const Descriptor& process) { return wait_for_end(process, 0); }
 
 }  // namespace
 
-budgets::Result<ProcessTree, std::string> ProcessTree::start(const LeaderSpec& spec, const Containment& containment,
-                                                             const AttemptGroups* groups) {
+budgets::Result<ProcessTree, std::string> ProcessTree::prepare(const Containment& containment) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return budgets::unexpected("no socket for the phase: " + std::string(std::strerror(errno)));
@@ -46,17 +45,21 @@ budgets::Result<ProcessTree, std::string> ProcessTree::start(const LeaderSpec& s
   Descriptor theirs(pair[1]);
   const int on = 1;
   ::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  auto text = SharedText::make();
+  if (!text) return budgets::unexpected(text.error());
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // if the warden is killed, its orphans come to us
   const unsigned uid = ::geteuid();
   const unsigned gid = ::getegid();
   int pidfd = -1;
   const pid_t warden = fork_with(clone_flags_for(containment), &pidfd);
   if (warden < 0) return budgets::unexpected("cannot fork: " + std::string(std::strerror(errno)));
-  if (warden == 0) run_warden(spec, containment, theirs.get(), uid, gid);
-  ProcessTree tree(warden, Descriptor(pidfd), std::move(ours), containment.mechanism, groups);
-  const WardenNote go{WardenNote::Kind::go, 0};
-  (void)!::send(tree.channel_.get(), &go, sizeof go, MSG_NOSIGNAL);
-  return tree;
+  if (warden == 0) run_warden(containment, *text, theirs.get(), uid, gid);
+  return ProcessTree(warden, Descriptor(pidfd), std::move(ours), containment.mechanism, std::move(*text));
+}
+
+bool ProcessTree::start(const LeaderSpec& spec, const LeaderDescriptors& descriptors, const AttemptGroups* groups) {
+  groups_ = groups;
+  return text_.put(to_bytes(spec)) && send_note(channel_.get(), {WardenNote::Kind::go, 0}, descriptors.in_order());
 }
 
 ProcessTree::~ProcessTree() {

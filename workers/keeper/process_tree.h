@@ -1,5 +1,5 @@
-// One phase's process tree, seen from the keeper: started, signalled, killed, and seen to be gone. Owns the warden (and
-// by it everything below); the destructor kills what is left.
+// One phase's process tree, seen from the keeper: prepared, started, signalled, killed, and seen to be gone. Owns the
+// warden (and by it everything below); the destructor kills what is left.
 #pragma once
 
 #include <sys/types.h>
@@ -30,7 +30,10 @@ struct KillOutcome {
 
 class ProcessTree {
  public:
-  static budgets::Result<ProcessTree, std::string> start(const LeaderSpec&, const Containment&, const AttemptGroups*);
+  // Forks the warden and, by it, the process that will become the leader. Both wait; nothing of a task runs.
+  static budgets::Result<ProcessTree, std::string> prepare(const Containment&);
+  // Lets it go, once. False: the warden is not there any more, prepare another.
+  bool start(const LeaderSpec&, const LeaderDescriptors&, const AttemptGroups*);
   ProcessTree(ProcessTree&&) = default;
   ProcessTree& operator=(ProcessTree&&) = delete;
   ~ProcessTree();
@@ -46,14 +49,19 @@ class ProcessTree {
   std::int64_t largest_rss_bytes() const { return largest_rss_bytes_; }  // of one process
 
  private:
-  ProcessTree(pid_t warden, Descriptor end, Descriptor channel, KillMechanism mechanism, const AttemptGroups* groups)
-      : warden_(warden), end_(std::move(end)), channel_(std::move(channel)), mechanism_(mechanism), groups_(groups) {}
+  ProcessTree(pid_t warden, Descriptor end, Descriptor channel, KillMechanism mechanism, SharedText text)
+      : warden_(warden),
+        end_(std::move(end)),
+        channel_(std::move(channel)),
+        mechanism_(mechanism),
+        text_(std::move(text)) {}
 
   pid_t warden_;
   Descriptor end_;  // pidfd of the warden
   Descriptor channel_;
   KillMechanism mechanism_;
-  const AttemptGroups* groups_;
+  SharedText text_;  // what the leader is to be
+  const AttemptGroups* groups_ = nullptr;
   bool gone_ = false;
   bool end_told_ = false;
   std::int64_t cpu_ms_ = 0;

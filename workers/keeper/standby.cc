@@ -5,10 +5,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "workers/protocol/standby.h"
 
 namespace overnight::workers {
+namespace {
+
+std::span<char> argument_room;  // a process has one, where the kernel put it
+
+}  // namespace
 
 std::optional<std::string> await_order_path(int control) {
   std::string path;
@@ -27,12 +33,14 @@ std::optional<std::string> await_order_path(int control) {
   return std::nullopt;
 }
 
-void show_as_argument(char** argv, const std::string& order_path) {
-  char* const room = argv[1];
-  const auto size = static_cast<std::size_t>(argv[2] + std::strlen(argv[2]) - room);
-  if (order_path.size() > size) return;
-  std::memset(room, 0, size);
-  std::memcpy(room, order_path.data(), order_path.size());
+void remember_arguments(char** argv) {
+  argument_room = {argv[1], static_cast<std::size_t>(argv[2] + std::strlen(argv[2]) - argv[1])};
+}
+
+void show_as_argument(const std::string& text) {
+  if (text.size() > argument_room.size()) return;
+  std::fill(argument_room.begin(), argument_room.end(), '\0');
+  std::copy(text.begin(), text.end(), argument_room.begin());
 }
 
 }  // namespace overnight::workers

@@ -10,8 +10,10 @@ namespace overnight::workers {
 // it does not speak our protocol.
 std::optional<std::string> await_order_path(int control);
 
-// Shows `ORDER` as the only argument in /proc/PID/cmdline: argv[1] and argv[2] give the room, what does not fit is left
-// as it was.
-void show_as_argument(char** argv, const std::string& order_path);
+// Where /proc/PID/cmdline reads argv[1] and argv[2], kept for this process and what it forks.
+void remember_arguments(char** argv);
+
+// Shows `text` there as the only argument; what does not fit, or is said where nothing was remembered, is left out.
+void show_as_argument(const std::string& text);
 
 }  // namespace overnight::workers

@@ -17,18 +17,17 @@
 #include <cerrno>
 #include <csignal>
 #include <limits>
+#include <span>
 
 #include "workers/keeper/descendants.h"
+#include "workers/keeper/standby.h"
 
 namespace overnight::workers {
 namespace {
 
 constexpr int oom_score = 500;  // under memory pressure the kernel takes tasks before keepers and the orchestrator
 
-void tell(int channel, WardenNote::Kind kind, int value) {
-  const WardenNote note{kind, value};
-  (void)!::send(channel, &note, sizeof note, MSG_NOSIGNAL);
-}
+void tell(int channel, WardenNote::Kind kind, int value) { (void)send_note(channel, {kind, value}); }
 
 // Everything but `kept` and the standard three: the keeper's control channel and receipts are no business of a task.
 void close_all_but(std::vector<int> kept) {
@@ -82,30 +81,42 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-void enter_groups(const LeaderSpec& spec, int channel) {
-  for (const int group : spec.groups) {
-    if (::write(group, "0", 1) != 1) tell(channel, WardenNote::Kind::group_refused, errno);
+void enter_groups(std::span<const Descriptor> groups, int channel) {
+  for (const Descriptor& group : groups) {
+    if (::write(group.get(), "0", 1) != 1) tell(channel, WardenNote::Kind::group_refused, errno);
   }
 }
 
-[[noreturn]] void run_leader(const LeaderSpec& spec, const Containment& containment, int channel) {
+void stand_on_null() {
+  const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {0, 1, 2}) ::dup2(null.get(), fd);
+}
+
+// All that does not depend on what it will run.
+void get_ready_to_lead() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self is ours until exec makes it so anyway
   ::setsid();
-  enter_groups(spec, channel);
-  bind_to_cpus(spec.cpus);
-  raise_oom_score();
   limit(RLIMIT_CORE, 0);
-  if (spec.file_bytes_max > 0) limit(RLIMIT_FSIZE, static_cast<rlim_t>(spec.file_bytes_max));
-  if (spec.tasks_max > 0 && containment.needs_user_namespace) limit(RLIMIT_NPROC, static_cast<rlim_t>(spec.tasks_max));
   drop_capabilities();
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   ::umask(022);
+}
+
+[[noreturn]] void run_leader(const Containment& containment, const SharedText& text, int channel, int warden) {
+  get_ready_to_lead();
+  WardenNote go;
+  std::vector<Descriptor> given;
+  if (!receive_note(warden, go, given) || given.size() < 2) ::_exit(127);
+  const LeaderSpec spec = leader_spec_from(text.get());
+  ::prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self is ours until exec makes it so anyway
+  enter_groups(std::span(given).subspan(2), channel);
+  bind_to_cpus(spec.cpus);
+  raise_oom_score();
+  if (spec.file_bytes_max > 0) limit(RLIMIT_FSIZE, static_cast<rlim_t>(spec.file_bytes_max));
+  if (spec.tasks_max > 0 && containment.needs_user_namespace) limit(RLIMIT_NPROC, static_cast<rlim_t>(spec.tasks_max));
   reset_signals();
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(null, 0);
-  ::dup2(spec.out, 1);
-  ::dup2(spec.err, 2);
+  ::dup2(given[0].get(), 1);
+  ::dup2(given[1].get(), 2);
   // By path: a descriptor of the keeper would lead out of the phase's own mounts.
   if (::chdir(spec.work_path.c_str()) != 0) {
     tell(channel, WardenNote::Kind::exec_failed, errno);
@@ -186,10 +197,9 @@ Reaped reap(pid_t leader) {
 
 }  // namespace
 
-void run_warden(const LeaderSpec& spec, const Containment& containment, int channel, unsigned uid, unsigned gid) {
-  std::vector<int> kept{channel, spec.out, spec.err};
-  kept.insert(kept.end(), spec.groups.begin(), spec.groups.end());
-  close_all_but(std::move(kept));
+void run_warden(const Containment& containment, const SharedText& text, int channel, unsigned uid, unsigned gid) {
+  close_all_but({channel});
+  stand_on_null();
   if (containment.mechanism == KillMechanism::pid_namespace) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   } else {
@@ -205,22 +215,34 @@ void run_warden(const LeaderSpec& spec, const Containment& containment, int chan
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   const int children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  int pair[2] = {-1, -1};
+  const bool paired = ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0;
+  const pid_t leader = paired ? ::fork() : -1;
+  if (leader == 0) {
+    ::close(pair[0]);
+    run_leader(containment, text, channel, pair[1]);
+  }
+  const int failure = leader < 0 ? errno : 0;
+  ::close(pair[1]);
   // The keeper may have died before the death signal was armed: then this reads the end of file.
-  WardenNote note;
-  if (::recv(channel, &note, sizeof note, 0) != sizeof note) ::_exit(0);
+  WardenNote go;
+  std::vector<Descriptor> given;
+  if (!receive_note(channel, go, given)) ::_exit(0);
+  if (failure != 0) {
+    tell(channel, WardenNote::Kind::exec_failed, failure);
+    ::_exit(0);
+  }
+  const LeaderSpec spec = leader_spec_from(text.get());
+  show_as_argument(spec.work_path);
   if (const int refused = containment.private_proc ? narrow_view(spec.view) : 0) {
     tell(channel, WardenNote::Kind::view_refused, refused);
     ::_exit(0);
   }
-  const pid_t leader = ::fork();
-  if (leader == 0) run_leader(spec, containment, channel);
-  if (leader < 0) {
-    tell(channel, WardenNote::Kind::exec_failed, errno);
-    ::_exit(0);
-  }
-  close_all_but({channel, children});  // else our copies would keep the log pipes open
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (const int fd : {0, 1, 2}) ::dup2(null, fd);
+  std::vector<int> passed_on;
+  for (const Descriptor& descriptor : given) passed_on.push_back(descriptor.get());
+  (void)send_note(pair[0], go, passed_on);  // if the leader was killed as it waited, its end is told below
+  ::close(pair[0]);
+  given.clear();  // else our copies would keep the log pipes open
   watch(leader, containment, channel, children);
 }
 
