@@ -21,8 +21,8 @@ struct PrivateView {
   bool operator==(const PrivateView&) const = default;
 };
 
-// In a child with a mount namespace of its own from which no mount leaks out. Returns 0, or errno of what was refused: then
-// the phase must not start. Paths that do not exist are left out.
+// In a child with a mount namespace of its own from which no mount leaks out. Returns 0, or errno of what was refused:
+// then the phase must not start. Paths that do not exist are left out.
 int narrow_view(const PrivateView&);
 
 // Gives up, for this process and all that it starts, what even root does not need to train: looking into other
