@@ -124,7 +124,8 @@ std::string ranked_table(const report::ReportData& data) {
   const auto add = [&](const std::string& rank, const report::Result& result, const std::string& status) {
     any_pooled = any_pooled || result.estimate.pooled;
     rows.push_back({rank, "#" + std::to_string(core::number(result.record->experiment)),
-                    in_their_signs(report::estimate_words(result.estimate)) + (result.estimate.pooled ? " p" : ""),
+                    in_their_signs(report::estimate_words(result.estimate)) + (result.estimate.pooled ? " p" : "") +
+                        in_their_signs(result.self_reported ? " †" : ""),
                     std::to_string(result.estimate.n), status, result.record->proposer,
                     params_words(result.record->params)});
   };

@@ -38,7 +38,7 @@ int show(const store::RunFacts& facts, bool as_json) {
   json lines = server::view_of(facts.run, 0, std::nullopt)["budgets"];
   if (as_json) {
     for (json& line : lines) line["left"] = left_of(line);
-    std::cout << lines.dump(2) << "\n";
+    std::cout << lines.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return exit_done;
   }
   std::vector<std::vector<std::string>> rows;

@@ -69,7 +69,7 @@ int doctor(const Common& common, bool as_json) {
                       {"gpu_note", gpus.note},
                       {"latch", latch.empty() ? json(nullptr) : json(latch)},
                       {"containment", keeper.is_discarded() ? json(nullptr) : keeper}}
-                     .dump(2)
+                     .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
               << "\n";
   } else {
     std::cout << "kernel     " << system.release << ", "

@@ -78,7 +78,7 @@ int show_runs(const Common& common, const Options& options) {
       out.push_back(server::view_of(facts.run, 0, std::nullopt));
       add_latch(out.back(), common.home(), facts.run.id);
     }
-    std::cout << out.dump(2) << "\n";
+    std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return exit_done;
   }
   if (runs->items.empty()) return refuse(exit_not_found, "no run in " + common.home().string());
@@ -99,7 +99,7 @@ int show_runs(const Common& common, const Options& options) {
 int show_breakers(const store::RunFacts& facts, bool as_json) {
   const json view = server::view_of(facts.run, 0, std::nullopt);
   if (as_json) {
-    std::cout << view["breakers"].dump(2) << "\n";
+    std::cout << view["breakers"].dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return exit_done;
   }
   std::vector<std::vector<std::string>> rows;

@@ -1,8 +1,10 @@
 // halt hold release enqueue: what an operator asks for. Anyone who may open the home's socket may halt.
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -35,18 +37,18 @@ std::int64_t since_ms(Steady::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - start).count();
 }
 
-// Takes from a view what of the scope is still alive; true if all of it was seen to be gone.
+// Takes from a view what the halt is to end and what of that is still alive; true if all of it was seen to be gone.
 bool all_confirmed(const json& view, const std::optional<core::RunId>& run, HaltOutcome& outcome) {
   outcome.alive.clear();
-  outcome.gone = 0;
+  std::int64_t attempts = 0;
   bool confirmed = true;
   for (const json& one : view["runs"]) {
     if ((run && one["run"] != run->text) || !one.contains("halt")) continue;
     if (one["halt"]["confirmed_after_ms"].is_null()) confirmed = false;
     for (const json& attempt : one["halt"]["alive"]) outcome.alive.push_back("attempt " + attempt.dump());
-    outcome.gone += one["halt"]["attempts"].get<std::int64_t>();
+    attempts += one["halt"]["attempts"].get<std::int64_t>();
   }
-  outcome.gone -= static_cast<std::int64_t>(outcome.alive.size());
+  outcome.gone = std::max(outcome.gone, attempts);  // so far all of them; a run that has ended is in no view any more
   return confirmed;
 }
 
@@ -82,6 +84,7 @@ HaltOutcome halt_online(const fs::path& home, const std::optional<core::RunId>& 
     poll(nullptr, 0, look_again_ms);
     reply = call_api(home, "GET", "/v1/view", "", answer_wait_ms);
   }
+  outcome.gone -= std::min(outcome.gone, static_cast<std::int64_t>(outcome.alive.size()));
   outcome.took_ms = since_ms(start);
   return outcome;
 }
@@ -96,11 +99,17 @@ json json_of(const HaltOutcome& outcome) {
           {"took_ms", outcome.took_ms}};
 }
 
+std::string gone_words(const HaltOutcome& outcome) {
+  if (outcome.gone == 0) return "nothing was running";
+  if (outcome.gone == 1) return "the attempt that ran is gone";
+  return "all " + std::to_string(outcome.gone) + " attempts that ran are gone";
+}
+
 void print(const HaltOutcome& outcome) {
   if (!outcome.latched) std::cerr << "overnight: the latch could not be written; killed all the same\n";
   if (outcome.confirmed) {
     std::cout << "halt confirmed" << (outcome.path == "offline" ? " (offline, without the orchestrator)" : "") << ": "
-              << (outcome.gone == 0 ? "nothing was running" : "everything that ran is gone") << ", " << outcome.took_ms
+              << gone_words(outcome) << ", " << outcome.took_ms
               << " ms after the request; latched until overnight release\n";
     return;
   }
@@ -147,17 +156,23 @@ int halt_one(const Common& common, const Options& options, const std::string& re
 }
 
 int halt_everything(const Options& options, const std::string& reason) {
-  json all = json::array();
-  bool confirmed = true;
+  // Side by side: a home that hangs must not keep the others waiting.
+  std::vector<std::future<HaltOutcome>> halts;
   for (const fs::path& home : registered_homes()) {
     std::error_code ignored;
     if (!fs::is_directory(home / "runs", ignored)) continue;  // it was deleted since
-    const HaltOutcome outcome =
-        options.offline ? halt_offline(home, std::nullopt, reason) : halt_online(home, std::nullopt, reason);
+    halts.push_back(std::async(std::launch::async, [&options, &reason, home] {
+      return options.offline ? halt_offline(home, std::nullopt, reason) : halt_online(home, std::nullopt, reason);
+    }));
+  }
+  json all = json::array();
+  bool confirmed = true;
+  for (std::future<HaltOutcome>& halting : halts) {
+    const HaltOutcome outcome = halting.get();
     confirmed = confirmed && outcome.confirmed;
     all.push_back(json_of(outcome));
     if (options.as_json) continue;
-    std::cout << home.string() << ": ";
+    std::cout << outcome.home.string() << ": ";
     print(outcome);
   }
   if (options.as_json) std::cout << all.dump(2, ' ', false, json::error_handler_t::replace) << "\n";

@@ -30,10 +30,14 @@ std::size_t slots_here(const core::Study& study) {
 }
 
 int validate(const Common& common, const StudyOptions& options, bool as_json) {
-  const StudyRead read = study_from(options, common.home(), prices_file(common.program));
+  StudyRead read = study_from(options, common.home(), prices_file(common.program));
+  const std::size_t slots = read.study ? slots_here(*read.study) : 0;
+  if (read.study && slots == 0) {
+    read.errors.push_back({options.file, 0, 0, "task.resources", "no slot of this machine has what it asks for"});
+    read.study.reset();
+  }
   json out{{"good", read.study.has_value()}, {"errors", json_of(read.errors)}, {"warnings", json_of(read.warnings)}};
   if (!as_json) print_findings(options, read);
-  const std::size_t slots = read.study ? slots_here(*read.study) : 0;
   if (read.study && as_json) {
     const study::Plan plan = study::plan_of(*read.study, slots);
     out["plan"] = {
@@ -51,7 +55,7 @@ int validate(const Common& common, const StudyOptions& options, bool as_json) {
     std::cout << options.file << " is a good study. Here it would have:\n" << study::plan_text(*read.study, slots);
   }
   if (as_json) std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-  return read.study && slots > 0 ? exit_done : exit_bad_input;
+  return read.study ? exit_done : exit_bad_input;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "orchestrator/server/commands.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -17,6 +18,13 @@ struct Fields {
   std::string reason;
 };
 
+// Never in the middle of a character: what is kept must be text for whoever reads it later.
+std::string kept_of(const std::string& text) {
+  std::size_t end = std::min(text.size(), reason_bytes_max);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 core::ParamValue param_of(const json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_integer()) return value.get<std::int64_t>();
@@ -32,8 +40,7 @@ std::vector<core::Proposal> proposals_of(const json& list) {
   for (const json& one : list) {
     core::Proposal proposal;
     for (const auto& [name, value] : one.at("params").items()) proposal.params[name] = param_of(value);
-    if (one.contains("hypothesis"))
-      proposal.hypothesis = one.at("hypothesis").get<std::string>().substr(0, reason_bytes_max);
+    if (one.contains("hypothesis")) proposal.hypothesis = kept_of(one.at("hypothesis").get<std::string>());
     proposals.push_back(std::move(proposal));
   }
   return proposals;
@@ -73,7 +80,7 @@ core::BudgetChanged budget_of(const json& body, const core::RunId& run, const st
 Fields fields_of(const json& body) {
   Fields fields;
   if (body.contains("run") && !body.at("run").is_null()) fields.run = core::RunId{body.at("run").get<std::string>()};
-  if (body.contains("reason")) fields.reason = body.at("reason").get<std::string>().substr(0, reason_bytes_max);
+  if (body.contains("reason")) fields.reason = kept_of(body.at("reason").get<std::string>());
   return fields;
 }
 

@@ -183,6 +183,15 @@ TEST(HostileEnd, TheDeadlineIsTheKeepersWhateverTheEnvironmentSays) {
   EXPECT_EQ(receipt.detail, "attempt.wall 300 ms reached in train");
 }
 
+TEST(HostileEnd, AWallThatIsTheSumOfThePhasesGivesEachItsOwnTime) {
+  KeptAttempt attempt("exec sleep 1000");
+  attempt.order.phases[0].timeout_ms = 300;
+  attempt.order.limits.wall_ms = 300;
+  const Receipt receipt = *attempt.run().receipt;
+  EXPECT_EQ(receipt.detail, "train.timeout 300 ms reached");
+  EXPECT_GE(receipt.phases.at(0).took_ms, 300) << "what the set-up took is not taken out of it";
+}
+
 TEST(HostileEnd, SharedMemoryDoesNotOutliveThePhase) {
   if (mechanism_in_force("") != "pid namespace") GTEST_SKIP() << "no mount namespace here";
   KeptAttempt attempt("echo left > /dev/shm/overnight-left; echo loss: 1",

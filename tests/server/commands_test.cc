@@ -13,6 +13,13 @@ namespace {
 
 const std::string by = "user:ann";
 
+TEST(Commands, CutALongReasonBetweenTwoCharacters) {
+  const std::string reason = std::string(499, 'a') + "\u00e9\u00e9";
+  const auto halt = event_of("halt", nlohmann::json{{"reason", reason}}.dump(), by);
+  ASSERT_TRUE(halt);
+  EXPECT_EQ(std::get<core::HaltRequested>(*halt).reason, std::string(499, 'a'));
+}
+
 TEST(Commands, SayWhatTheyMean) {
   EXPECT_EQ(*event_of("halt", "", by), core::Event(core::HaltRequested{std::nullopt, by, "api", "no reason given"}));
   EXPECT_EQ(*event_of("halt", R"({"run":"r","reason":"odd"})", by),

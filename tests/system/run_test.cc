@@ -122,7 +122,7 @@ TEST_F(Stops, HaltByTheApiKillsTheWholeTreeAndProvesIt) {
   auto program = running();
   const auto halted = run(folder_, {"halt", "--reason", "loss looks wrong"});
   EXPECT_EQ(halted.exit_code, 0) << halted.output;
-  EXPECT_NE(halted.output.find("halt confirmed"), std::string::npos);
+  EXPECT_NE(halted.output.find("halt confirmed: the attempt that ran is gone, "), std::string::npos) << halted.output;
   expect_halted(*program);
 }
 

@@ -18,6 +18,8 @@
 namespace overnight::workers {
 namespace {
 
+constexpr std::int64_t set_up_free_ms = 1000;  // of an attempt's set-up, not charged to its phases
+
 bool has_evaluate(const Order& order) {
   return std::any_of(order.phases.begin(), order.phases.end(),
                      [](const PhaseOrder& phase) { return phase.phase == Phase::evaluate; });
@@ -58,10 +60,11 @@ class Attempt {
 
   Receipt run() {
     receipt_.phase = order_.phases.front().phase;
-    await_lease();
-    if (may_go_on()) {
+    set_up([&] {
+      await_lease();
+      if (!may_go_on()) return;
       if (auto failure = lay_out()) end_with(std::move(*failure));
-    }
+    });
     for (const auto& phase : order_.phases) {
       if (!ended_ && may_go_on()) run_phase(phase);
     }
@@ -71,6 +74,17 @@ class Attempt {
   }
 
  private:
+  // The wall is often the sum of what the phases ask for: our own work must not be taken out of theirs, as far as the
+  // allowance that is reserved for a kill covers it.
+  template <typename Work>
+  void set_up(Work work) {
+    const std::int64_t from = monotonic_ms();
+    work();
+    const std::int64_t given = std::clamp<std::int64_t>(monotonic_ms() - from, 0, set_up_left_ms_);
+    set_up_left_ms_ -= given;
+    if (parts_.wall_deadline_ms > 0) parts_.wall_deadline_ms += given;
+  }
+
   void await_lease() {
     // Looks before it waits: an orchestrator that died while we started has closed the channel already, and a closed
     // channel is no longer waited for.
@@ -156,7 +170,10 @@ class Attempt {
     if (phase.phase == Phase::evaluate) {
       sweep();
       base = "evaluate/";
-      if (auto failure = make_place("evaluate", phase)) return end_with(std::move(*failure));
+      set_up([&] {
+        if (auto failure = make_place("evaluate", phase)) end_with(std::move(*failure));
+      });
+      if (ended_) return;
     }
     // Again before each phase: the one before could have changed it.
     if (const auto written = folder_.write("experiment.json", order_.experiment_json); !written) {
@@ -239,6 +256,7 @@ class Attempt {
   std::vector<std::string> notes_;
   bool ended_ = false;
   bool laid_out_ = false;
+  std::int64_t set_up_left_ms_ = set_up_free_ms;
 };
 
 }  // namespace

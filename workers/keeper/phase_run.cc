@@ -16,6 +16,7 @@ namespace {
 
 constexpr int pipe_bytes = 256 * 1024;
 constexpr std::int64_t read_per_turn = 1 << 20;  // of one stream, so that a flood on one does not starve the rest
+constexpr std::int64_t same_moment_ms = 100;     // the end of a phase and of the attempt are told as the phase's
 constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
 std::string seconds_text(std::int64_t ms) {
@@ -221,7 +222,7 @@ void PhaseRun::handle_clock() {
   if (attempt_.wall_deadline_ms > 0 && now >= attempt_.wall_deadline_ms) {
     kill_decided_ = true;
     // The attempt's wall may be the sum of what its phases ask for: then that of the phase is the user's own word.
-    const bool own = phase_.timeout_ms > 0 && now >= started_ms_ + phase_.timeout_ms;
+    const bool own = phase_.timeout_ms > 0 && now + same_moment_ms >= started_ms_ + phase_.timeout_ms;
     fail(Cause::timeout, own ? name + ".timeout " + seconds_text(phase_.timeout_ms) + " reached"
                              : "attempt.wall " + seconds_text(attempt_.order.limits.wall_ms) + " reached in " + name);
   } else if (phase_.timeout_ms > 0 && now >= started_ms_ + phase_.timeout_ms) {
