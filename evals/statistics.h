@@ -4,9 +4,8 @@
 //   1. A score is the experiment's mean plus noise that is independent between seeds and roughly normal. Intervals are
 //      Student's, two-sided. What repeats without fresh seeds shows only the noise of running again.
 //   2. Two or three scores tell little of their own spread (95 % with one degree of freedom is 12.7 deviations), one
-//   tells
-//      nothing. So a result borrows the noise pooled over all experiments that were repeated (baseline replicates and
-//      confirmations, each around its own mean) where that rests on more than its own scores do. That assumes that
+//      tells nothing. So a result borrows the noise pooled over all experiments that were repeated (baseline replicates
+//      and confirmations, each around its own mean) where that rests on more than its own scores do. That assumes that
 //      experiments are about equally noisy: one whose own scores say otherwise (spread_believed) keeps its own spread,
 //      but of an unstable one with a single score nothing shows it. Borrowed intervals are marked `pooled`.
 //   3. A score that was chosen because it is the best of many is too good on average. No formula here mends that: rank

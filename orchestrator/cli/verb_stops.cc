@@ -161,7 +161,8 @@ int halt_everything(const Options& options, const std::string& reason) {
   for (const fs::path& home : registered_homes()) {
     std::error_code ignored;
     if (!fs::is_directory(home / "runs", ignored)) continue;  // it was deleted since
-    halts.push_back(std::async(std::launch::async, [&options, &reason, home] {
+    // Without a thread to be had it is done when its turn comes.
+    halts.push_back(std::async(std::launch::async | std::launch::deferred, [&options, &reason, home] {
       return options.offline ? halt_offline(home, std::nullopt, reason) : halt_online(home, std::nullopt, reason);
     }));
   }

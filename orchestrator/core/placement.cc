@@ -1,6 +1,6 @@
 // Which queued trials start now, on which slots. Rules, in order:
-//   1. nothing starts behind a latch, a hold (a canary may), or an end that was decided, and nothing but the baseline
-//   before that is measured;
+//   1. nothing starts behind a latch, a hold (a canary may), or an end that was decided;
+//      until the baseline is measured nothing else starts;
 //   2. a slot holds one attempt, and is free only when that attempt was seen to be gone; an unusable slot takes
 //   nothing;
 //   3. trials by purpose (canary, baseline, enqueued, confirm, search), then by age; a free slot never waits for

@@ -93,8 +93,7 @@ Verdict against_baseline(const core::Run& run, const Findings& found) {
   if (gain.pooled)
     verdict.caveats.push_back(
         "Few scores tell little of their own noise: the interval rests on that of all repeated experiments together, "
-        "as if "
-        "all were equally noisy.");
+        "as if all were equally noisy.");
   return verdict;
 }
 

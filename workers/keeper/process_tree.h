@@ -32,7 +32,7 @@ class ProcessTree {
  public:
   // Forks the warden and, by it, the process that will become the leader. Both wait; nothing of a task runs.
   static budgets::Result<ProcessTree, std::string> prepare(const Containment&);
-  // Lets it go, once. False: the warden is not there any more, prepare another.
+  // Lets it go, once. False: the warden is not there any more (prepare another), or the spec is longer than SharedText.
   bool start(const LeaderSpec&, const LeaderDescriptors&, const AttemptGroups*);
   ProcessTree(ProcessTree&&) = default;
   ProcessTree& operator=(ProcessTree&&) = delete;

@@ -195,9 +195,8 @@ Reaped reap(pid_t leader) {
   }
 }
 
-}  // namespace
-
-void run_warden(const Containment& containment, const SharedText& text, int channel, unsigned uid, unsigned gid) {
+// Everything but the order's part: descriptors, death with the keeper, namespaces, a name, no signals.
+void settle(const Containment& containment, int channel, unsigned uid, unsigned gid) {
   close_all_but({channel});
   stand_on_null();
   if (containment.mechanism == KillMechanism::pid_namespace) {
@@ -211,25 +210,45 @@ void run_warden(const Containment& containment, const SharedText& text, int chan
   sigset_t all;
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+int ends_of_children() {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  const int children = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-  int pair[2] = {-1, -1};
-  const bool paired = ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0;
-  const pid_t leader = paired ? ::fork() : -1;
-  if (leader == 0) {
-    ::close(pair[0]);
-    run_leader(containment, text, channel, pair[1]);
-  }
-  const int failure = leader < 0 ? errno : 0;
-  ::close(pair[1]);
+  return ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+struct Leader {
+  pid_t pid = -1;
+  int failure = 0;     // errno, if there is none
+  Descriptor channel;  // to it
+};
+
+Leader fork_leader(const Containment& containment, const SharedText& text, int channel) {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return {-1, errno, {}};
+  Descriptor ours(pair[0]);
+  Descriptor theirs(pair[1]);
+  const pid_t pid = ::fork();
+  const int failure = pid < 0 ? errno : 0;
+  if (pid != 0) return {pid, failure, std::move(ours)};
+  ours.reset();  // else it would wait for itself when the warden is gone
+  run_leader(containment, text, channel, theirs.get());
+}
+
+}  // namespace
+
+void run_warden(const Containment& containment, const SharedText& text, int channel, unsigned uid, unsigned gid) {
+  settle(containment, channel, uid, gid);
+  const int children = ends_of_children();
+  Leader leader = fork_leader(containment, text, channel);
   // The keeper may have died before the death signal was armed: then this reads the end of file.
   WardenNote go;
   std::vector<Descriptor> given;
   if (!receive_note(channel, go, given)) ::_exit(0);
-  if (failure != 0) {
-    tell(channel, WardenNote::Kind::exec_failed, failure);
+  if (leader.failure != 0) {
+    tell(channel, WardenNote::Kind::exec_failed, leader.failure);
     ::_exit(0);
   }
   const LeaderSpec spec = leader_spec_from(text.get());
@@ -240,10 +259,10 @@ void run_warden(const Containment& containment, const SharedText& text, int chan
   }
   std::vector<int> passed_on;
   for (const Descriptor& descriptor : given) passed_on.push_back(descriptor.get());
-  (void)send_note(pair[0], go, passed_on);  // if the leader was killed as it waited, its end is told below
-  ::close(pair[0]);
+  (void)send_note(leader.channel.get(), go, passed_on);  // if it was killed as it waited, its end is told below
+  leader.channel.reset();
   given.clear();  // else our copies would keep the log pipes open
-  watch(leader, containment, channel, children);
+  watch(leader.pid, containment, channel, children);
 }
 
 }  // namespace overnight::workers

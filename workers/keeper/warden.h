@@ -5,7 +5,7 @@
 // a stop-and-kill loop when the keeper's end of the socket closes.
 //
 // It is forked from the keeper and executes no other program; the leader does. Both are forked before there is an
-// order, for making processes and namespaces takes longer than all else that a slot waits for.
+// order, so that no slot waits for the making of processes and namespaces.
 #pragma once
 
 #include <csignal>

@@ -42,6 +42,7 @@ bool receive_note(int channel, WardenNote& note, std::vector<Descriptor>& descri
   ssize_t size = 0;
   while ((size = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
   }
+  if (size < 0) return false;  // then nothing was written to `control`
   for (cmsghdr* rights = CMSG_FIRSTHDR(&message); rights; rights = CMSG_NXTHDR(&message, rights)) {
     if (rights->cmsg_type != SCM_RIGHTS) continue;
     int came[note_descriptors_max];

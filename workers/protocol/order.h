@@ -36,7 +36,7 @@ struct PhaseOrder {
 };
 
 struct Limits {
-  std::int64_t wall_ms = 0;  // the whole attempt
+  std::int64_t wall_ms = 0;  // the whole attempt, but for a second of the keeper's own set-up
   std::int64_t memory_bytes = 0;
   std::int64_t disk_bytes = 0;  // under the attempt's folder, allocated blocks
   std::int64_t inodes = 0;
