@@ -59,6 +59,7 @@ budgets::Result<ProcessTree, std::string> ProcessTree::prepare(const Containment
 
 bool ProcessTree::start(const LeaderSpec& spec, const LeaderDescriptors& descriptors, const AttemptGroups* groups) {
   groups_ = groups;
+  if (has_ended(end_)) return false;  // what it forked ahead may still hold the other end of the channel
   return text_.put(to_bytes(spec)) && send_note(channel_.get(), {WardenNote::Kind::go, 0}, descriptors.in_order());
 }
 
