@@ -1,16 +1,14 @@
 #include "workers/keeper/environment.h"
 
+#include <pwd.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <memory>
 #include <sstream>
-
-extern char** environ;
 
 namespace overnight::workers {
 namespace {
@@ -39,11 +37,22 @@ void add_private_folders(Environment& env, const PhasePlace& place) {
   env["WANDB_DIR"] = place.temporary;
 }
 
+// By /etc/passwd itself: a program without a loader has no other user database. Who is not in it is a number.
+std::string own_user() {
+  std::string name = std::to_string(::getuid());
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(::fopen("/etc/passwd", "re"), ::fclose);
+  while (const passwd* entry = file ? ::fgetpwent(file.get()) : nullptr) {
+    if (entry->pw_uid == ::getuid()) name = entry->pw_name;
+    if (entry->pw_uid == ::getuid()) break;
+  }
+  return name;
+}
+
 // Who runs this is no secret, and programs ask for it (getpass.getuser in torch's compiler, for one).
-void add_user(Environment& env, const Environment& inherited) {
+void add_user(Environment& env, const InheritedEnvironment& inherited) {
   for (const char* name : {"USER", "LOGNAME"}) {
-    const auto found = inherited.find(name);
-    env[name] = found == inherited.end() ? std::to_string(::getuid()) : found->second;
+    auto found = inherited.find(name);
+    env[name] = found ? std::move(*found) : own_user();
   }
 }
 
@@ -61,19 +70,17 @@ void add_thread_counts(Environment& env, const std::string& cpus) {
   }
 }
 
-void pass_on(Environment& env, const Order& order, const Environment& inherited) {
+void pass_on(Environment& env, const Order& order, const InheritedEnvironment& inherited) {
   for (const auto& name : order.env_pass) {
     const bool secret = std::find(order.env_secret.begin(), order.env_secret.end(), name) != order.env_secret.end();
-    const auto found = inherited.find(name);
-    if (secret || name.starts_with("OVERNIGHT_") || found == inherited.end()) continue;
-    env[name] = found->second;
+    if (secret || name.starts_with("OVERNIGHT_")) continue;
+    if (auto found = inherited.find(name)) env[name] = std::move(*found);
   }
 }
 
-void add_secrets(Environment& env, const PhaseOrder& phase, const Environment& inherited) {
+void add_secrets(Environment& env, const PhaseOrder& phase, const InheritedEnvironment& inherited) {
   for (const auto& name : phase.secrets) {
-    const auto found = inherited.find(name);
-    if (found != inherited.end()) env[name] = found->second;
+    if (auto found = inherited.find(name)) env[name] = std::move(*found);
   }
 }
 
@@ -101,7 +108,7 @@ bool is_program(const std::string& path) {
 }  // namespace
 
 std::map<std::string, std::string> environment_of(const Order& order, const PhaseOrder& phase, const PhasePlace& place,
-                                                  const Environment& inherited, std::int64_t deadline_unix_ms,
+                                                  const InheritedEnvironment& inherited, std::int64_t deadline_unix_ms,
                                                   const std::string& program_folder) {
   const std::string cpus = std::to_string(cpus_of(order));
   Environment env{{"PATH", default_path}, {"LANG", "C.UTF-8"}, {"PYTHONUNBUFFERED", "1"}};
@@ -126,21 +133,6 @@ std::map<std::string, std::string> environment_of(const Order& order, const Phas
   env["OVERNIGHT_CPUS"] = cpus;
   if (deadline_unix_ms > 0) env["OVERNIGHT_DEADLINE"] = as_seconds(deadline_unix_ms);
   return env;
-}
-
-std::map<std::string, std::string> own_environment() {
-  Environment env;
-  for (char** entry = environ; entry && *entry; ++entry) {
-    const std::string text = *entry;
-    const auto equals = text.find('=');
-    if (equals != std::string::npos) env[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-  return env;
-}
-
-void forget_own_environment() {
-  for (char** entry = environ; entry && *entry; ++entry) std::memset(*entry, 0, std::strlen(*entry));
-  ::clearenv();
 }
 
 std::string find_program(const std::string& name, const std::string& path, const std::string& work) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "workers/keeper/inherited.h"
 #include "workers/protocol/order.h"
 
 namespace overnight::workers {
@@ -18,16 +19,10 @@ struct PhasePlace {
 
 // Later wins: defaults, private folders, env_pass, order.env, phase.env, the phase's secrets, then what belongs to the
 // keeper (OVERNIGHT_..., CUDA_VISIBLE_DEVICES). `inherited` is the orchestrator's environment, of which only USER,
-// env_pass and the phase's secrets are used.
+// LOGNAME, env_pass and the phase's secrets are used.
 std::map<std::string, std::string> environment_of(const Order&, const PhaseOrder&, const PhasePlace&,
-                                                  const std::map<std::string, std::string>& inherited,
-                                                  std::int64_t deadline_unix_ms, const std::string& program_folder);
-
-std::map<std::string, std::string> own_environment();
-
-// Overwrites this process's environment where the kernel shows it (/proc/PID/environ), for this process and all that
-// it forks: a task that is root or our own user could read it there.
-void forget_own_environment();
+                                                  const InheritedEnvironment& inherited, std::int64_t deadline_unix_ms,
+                                                  const std::string& program_folder);
 
 // The file that `name` means: itself if it holds a '/', else the first executable in PATH; empty if there is none.
 // Relative folders are taken from `work`.

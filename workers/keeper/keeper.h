@@ -2,13 +2,13 @@
 // receipt. Whatever goes wrong becomes a receipt.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 
 #include "workers/keeper/attempt_folder.h"
 #include "workers/keeper/channel.h"
 #include "workers/keeper/containment.h"
+#include "workers/keeper/inherited.h"
 #include "workers/keeper/process_tree.h"
 #include "workers/protocol/order.h"
 #include "workers/protocol/receipt.h"
@@ -17,8 +17,8 @@ namespace overnight::workers {
 
 struct KeeperSettings {
   Containment containment;
-  std::map<std::string, std::string> inherited;  // the orchestrator's environment, of which env_pass is taken
-  std::string program_folder;                    // where the keeper itself lies; appended to the tasks' PATH
+  InheritedEnvironment inherited;  // the orchestrator's, of which env_pass is taken
+  std::string program_folder;      // where the keeper itself lies; appended to the tasks' PATH
 };
 
 // Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks. `prepared`: for the

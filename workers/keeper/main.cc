@@ -15,7 +15,6 @@
 #include <exception>
 
 #include "workers/keeper/clock.h"
-#include "workers/keeper/environment.h"
 #include "workers/keeper/folders.h"
 #include "workers/keeper/keeper.h"
 #include "workers/keeper/standby.h"
@@ -60,12 +59,6 @@ std::string own_folder() {
   char path[4096];
   const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
   return size > 0 ? folder_of(std::string(path, static_cast<std::size_t>(size))) : "/usr/bin";
-}
-
-// Tasks of the same user must neither trace the keeper nor read its secrets in /proc.
-void hide_from_tasks() {
-  ::prctl(PR_SET_DUMPABLE, 0);
-  forget_own_environment();
 }
 
 // A terminal's Ctrl-C and its loss are the orchestrator's to interpret; SIGTERM is read from a descriptor (assent.h).
@@ -122,8 +115,9 @@ Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel, 
 
 Ready get_ready() {
   leave_the_terminal();
-  Ready ready{{containment(), own_environment(), own_folder()}, std::nullopt};
-  hide_from_tasks();
+  Containment contained = containment();  // reads the environment, which is taken away here
+  Ready ready{{std::move(contained), InheritedEnvironment::take(), own_folder()}, std::nullopt};
+  ::prctl(PR_SET_DUMPABLE, 0);  // tasks of the same user must neither trace the keeper nor read its memory
   ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
   // If that fails now it is tried again, and told, when there is an order.
   if (auto tree = ProcessTree::prepare(ready.settings.containment)) ready.tree.emplace(std::move(*tree));

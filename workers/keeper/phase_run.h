@@ -31,7 +31,7 @@ struct AttemptParts {
   MetricBook& metrics;
   MetricsFile& metrics_file;
   std::int64_t wall_deadline_ms;  // monotonic; 0: none
-  const std::map<std::string, std::string>& inherited;
+  const InheritedEnvironment& inherited;
   std::string program_folder;
   std::optional<ProcessTree> prepared;  // for the first phase, made ahead
 };

@@ -1,6 +1,8 @@
 #include "workers/keeper/environment.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <set>
 
@@ -24,8 +26,8 @@ class EnvironmentTest : public testing::Test {
   }
   Order order_;
   std::int64_t deadline_ = 1'500;
-  std::map<std::string, std::string> inherited_{
-      {"PATH", "/venv/bin"}, {"OPENAI_API_KEY", "s"}, {"AWS_SECRET", "s"}, {"USER", "ada"}, {"OVERNIGHT_HOME", "/h"}};
+  InheritedEnvironment inherited_{
+      std::vector<std::string>{"PATH=/venv/bin", "OPENAI_API_KEY=s", "AWS_SECRET=s", "USER=ada", "OVERNIGHT_HOME=/h"}};
 };
 
 TEST_F(EnvironmentTest, InheritsNothingThatIsNotNamed) {
@@ -54,6 +56,40 @@ TEST_F(EnvironmentTest, GivesASecretToThePhaseThatNamesItAlone) {
   EXPECT_FALSE(made().contains("NOT_SET"));
   order_.phases[0].secrets.clear();
   EXPECT_FALSE(made().contains("OPENAI_API_KEY"));
+}
+
+TEST_F(EnvironmentTest, NamesTheUserWhereTheOrchestratorHadNoName) {
+  inherited_ = InheritedEnvironment(std::vector<std::string>{"USERS=ada"});
+  EXPECT_FALSE(inherited_.find("USER")) << "a name is a whole name";
+  const std::string user = made().at("USER");
+  EXPECT_EQ(made().at("LOGNAME"), user);
+  if (::getuid() == 0) {
+    EXPECT_EQ(user, "root");
+  }
+}
+
+// What is forked ahead lies open for a moment before its exec: it must not hold the orchestrator's secrets.
+TEST(InheritedEnvironment, IsEmptyInEveryProcessForkedFromHere) {
+  const InheritedEnvironment inherited(std::vector<std::string>{"A=1", "KEY=secret"});
+  EXPECT_EQ(inherited.find("KEY"), "secret");
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(inherited.find("KEY") || inherited.find("A") ? 1 : 0);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << "the child found what it must not have";
+  EXPECT_EQ(inherited.find("KEY"), "secret");
+}
+
+TEST(InheritedEnvironment, TakesTheProcesssOwnAway) {
+  const pid_t child = ::fork();  // not from the tests themselves
+  if (child == 0) {
+    ::setenv("OVN_TEST_TAKEN", "secret", 1);
+    const InheritedEnvironment inherited = InheritedEnvironment::take();
+    ::_exit(inherited.find("OVN_TEST_TAKEN") == "secret" && !::getenv("OVN_TEST_TAKEN") ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(EnvironmentTest, KeepsEveryCacheOfAnMlProgramInThePrivateHome) {
