@@ -9,6 +9,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/halts_on_disk.h"
@@ -42,6 +43,25 @@ json probe(const std::filesystem::path& keeper) {
     text.append(chunk.data(), n);
   }
   return json::parse(text, nullptr, false);
+}
+
+// How process trees are held and killed here, from strong to weak. A machine that has less is used all the same, so
+// what it lacks must be seen.
+std::vector<std::string> containment_words(const json& keeper) {
+  const auto limited = [&](const char* place, const std::string& otherwise) {
+    const std::string folder = keeper.value(place, "");
+    return folder.empty() ? otherwise + ", 5 times a second (no cgroup can be written here)" : "the cgroup " + folder;
+  };
+  const bool hidden = keeper.value("private_data_hidden", false);
+  const std::string kill = keeper.value("cgroup_kill", "");
+  return {"kill       process trees are killed by: " + keeper.value("kill_mechanism", "unknown") +
+              (keeper.value("user_namespace", false) ? " (inside a user namespace)" : "") +
+              (kill.empty() ? "; cgroup.kill cannot be written" : "; cgroup.kill in " + kill),
+          "memory     of a task is limited by " + limited("cgroup_memory", "reading resident sizes"),
+          "processes  of a task are limited by " + limited("cgroup_pids", "counting"),
+          std::string("private    data of evaluate is ") +
+              (hidden ? "hidden from training (own mounts, own /proc)"
+                      : "NOT hidden from training: no mounts of its own can be made here")};
 }
 
 int doctor(const Common& common, bool as_json) {
@@ -85,9 +105,7 @@ int doctor(const Common& common, bool as_json) {
     if (keeper.is_discarded()) {
       std::cout << "keeper     overnight-worker cannot be run: no attempt could start here\n";
     } else {
-      for (const auto& [name, value] : keeper.items())
-        std::cout << "keeper     " << name << ": " << (value.is_string() ? value.get<std::string>() : value.dump())
-                  << "\n";
+      for (const std::string& line : containment_words(keeper)) std::cout << line << "\n";
     }
   }
   return keeper.is_discarded() ? exit_failed : exit_done;

@@ -33,8 +33,20 @@ bool map_own_user(unsigned uid, unsigned gid) {
 
 // A slave and not private: nothing of ours leaks out, but what is mounted on the machine while this waits for an order
 // is seen.
+bool part_from_other_mounts() { return ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0; }
+
+// Where the root is a plain folder of some mount (a chroot), that mount has no name here: it cannot be parted from, and
+// what is mounted on "/" would be seen outside. But /proc is a mount. Made private, it can carry a copy of all that is
+// seen from here, and that copy, a mount, can be the root.
+bool make_root_a_mount() {
+  if (::mount("none", "/proc", nullptr, MS_PRIVATE, nullptr) != 0) return false;
+  const Descriptor copy(::open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  return copy && ::move_mount(copy.get(), "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+         ::fchdir(copy.get()) == 0 && ::chroot(".") == 0;
+}
+
 bool mount_private_proc() {
-  return ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
+  return (part_from_other_mounts() || (make_root_a_mount() && part_from_other_mounts())) &&
          ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
 }
 
@@ -69,8 +81,6 @@ void probe_namespaces(Containment& found) {
     found.pid_namespace = holds_in_child(user | CLONE_NEWPID, [&] { return mapped() && can_fork(); });
   }
 }
-
-const char* yes(bool value) { return value ? "yes" : "no"; }
 
 }  // namespace
 
@@ -119,19 +129,6 @@ int clone_flags_for(const Containment& containment) {
 void settle_in_namespaces(const Containment& containment, unsigned uid, unsigned gid) {
   if (containment.needs_user_namespace) map_own_user(uid, gid);
   if (containment.private_proc) mount_private_proc();
-}
-
-std::string to_text(const Containment& found) {
-  const auto place = [](const std::string& folder) { return folder.empty() ? std::string("not writable") : folder; };
-  return "process trees are killed by: " + std::string(name_of(found.mechanism)) +
-         "\n  PID namespace:        " + yes(found.pid_namespace) +
-         (found.needs_user_namespace ? " (inside a user namespace)" : "") +
-         "\n  private /proc:        " + yes(found.private_proc) +
-         "\n  private data hidden:  " + yes(found.private_proc) +
-         "\n  cgroup.kill:          " + place(found.cgroups.kill) + "\n  memory is limited by: " +
-         (found.cgroups.memory.empty() ? "reading resident sizes, 5 times a second" : found.cgroups.memory) +
-         "\n  processes limited by: " +
-         (found.cgroups.pids.empty() ? "counting, 5 times a second" : found.cgroups.pids) + "\n";
 }
 
 std::string to_json(const Containment& found) {

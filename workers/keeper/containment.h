@@ -31,7 +31,6 @@ struct Containment {
 // is not pretended.
 Containment probe_capabilities(std::string_view forced = {});
 
-std::string to_text(const Containment&);  // some lines for people
 std::string to_json(const Containment&);
 // What `to_json` wrote; nothing if it is anything else. An orchestrator probes once and tells its keepers: probing
 // takes longer than starting a task.
