@@ -1,7 +1,6 @@
 #include "budgets/governor/breaker.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace overnight::budgets {
 namespace {
@@ -23,7 +22,76 @@ std::int64_t count_last(const std::deque<Outcome>& recent, std::int64_t window, 
 bool is_bad(Outcome outcome) { return outcome != Outcome::good; }
 bool is_not_finite(Outcome outcome) { return outcome == Outcome::not_finite; }
 
+std::int64_t seen_of(const std::deque<Outcome>& recent, std::int64_t window) {
+  return std::min(static_cast<std::int64_t>(recent.size()), window);
+}
+
+Reading not_finite(const Breakers& breakers, const BreakerSettings& settings) {
+  const std::int64_t seen = seen_of(breakers.recent, settings.not_finite_window);
+  const std::int64_t bad = count_last(breakers.recent, settings.not_finite_window, is_not_finite);
+  return {"not_finite",
+          settings.on_not_finite,
+          bad,
+          settings.not_finite_count,
+          seen,
+          0,
+          std::to_string(bad) + " of the last " + std::to_string(seen) + " trials reported no finite number"};
+}
+
+Reading consecutive_crashes(const Breakers& breakers, const BreakerSettings& settings) {
+  const std::int64_t crashes = breakers.crashes_in_a_row;
+  return {"consecutive_crashes",
+          settings.on_consecutive_crashes,
+          crashes,
+          settings.consecutive_crashes,
+          crashes,
+          0,
+          std::to_string(crashes) + " trials in a row failed"};
+}
+
+// In percent.
+Reading crash_rate(const Breakers& breakers, const BreakerSettings& settings) {
+  const std::int64_t seen = seen_of(breakers.recent, settings.crash_rate_window);
+  const std::int64_t bad = count_last(breakers.recent, settings.crash_rate_window, is_bad);
+  return {"crash_rate",
+          settings.on_crash_rate,
+          seen == 0 ? 0 : bad * 100 / seen,
+          settings.crash_rate_percent,
+          seen,
+          settings.crash_rate_minimum,
+          std::to_string(bad) + " of the last " + std::to_string(seen) + " trials failed"};
+}
+
+Reading stagnation(const Breakers& breakers, const BreakerSettings& settings) {
+  const std::int64_t since = breakers.experiments_since_gain;
+  return {"stagnation",
+          settings.on_stagnation,
+          since,
+          settings.stagnation_experiments,
+          since,
+          0,
+          "no gain in " + std::to_string(since) + " experiments"};
+}
+
+Reading proposer_faults(const Breakers& breakers, const BreakerSettings& settings) {
+  const std::int64_t faults = breakers.proposer_faults_in_a_row;
+  return {"proposer_faults",
+          settings.on_proposer_faults,
+          faults,
+          settings.proposer_faults,
+          faults,
+          0,
+          std::to_string(faults) + " asks in a row brought no usable proposal"};
+}
+
+Trip trip_of(const Reading& reading) { return {reading.breaker, reading.level, reading.reason}; }
+
 }  // namespace
+
+std::vector<Reading> readings(const Breakers& breakers, const BreakerSettings& settings) {
+  return {consecutive_crashes(breakers, settings), crash_rate(breakers, settings), not_finite(breakers, settings),
+          stagnation(breakers, settings), proposer_faults(breakers, settings)};
+}
 
 std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& settings, Outcome outcome) {
   const std::int64_t kept = std::max(settings.crash_rate_window, settings.not_finite_window);
@@ -32,35 +100,14 @@ std::optional<Trip> observe_outcome(Breakers& breakers, const BreakerSettings& s
     breakers.recent.pop_front();
   breakers.crashes_in_a_row = outcome == Outcome::good ? 0 : breakers.crashes_in_a_row + 1;
 
-  std::vector<Trip> due;
-  const std::int64_t not_finite = count_last(breakers.recent, settings.not_finite_window, is_not_finite);
-  if (settings.not_finite_count > 0 && not_finite >= settings.not_finite_count) {
-    due.push_back({"not_finite", settings.on_not_finite,
-                   std::to_string(not_finite) + " of the last " +
-                       std::to_string(std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()),
-                                                             settings.not_finite_window)) +
-                       " trials reported no finite number"});
+  // The hardest counts: a breaker that only takes notes must not hide one that stops.
+  std::optional<Trip> hardest;
+  for (const Reading& reading :
+       {not_finite(breakers, settings), consecutive_crashes(breakers, settings), crash_rate(breakers, settings)}) {
+    if (!reading.due()) breakers.told.erase(reading.breaker);
+    if (reading.due() && (!hardest || reading.level > hardest->level)) hardest = trip_of(reading);
   }
-  if (settings.consecutive_crashes > 0 && breakers.crashes_in_a_row >= settings.consecutive_crashes) {
-    due.push_back({"consecutive_crashes", settings.on_consecutive_crashes,
-                   std::to_string(breakers.crashes_in_a_row) + " trials in a row failed"});
-  }
-  const std::int64_t seen =
-      std::min<std::int64_t>(static_cast<std::int64_t>(breakers.recent.size()), settings.crash_rate_window);
-  const std::int64_t bad = count_last(breakers.recent, settings.crash_rate_window, is_bad);
-  if (settings.crash_rate_percent > 0 && seen >= settings.crash_rate_minimum &&
-      bad * 100 >= seen * settings.crash_rate_percent) {
-    due.push_back({"crash_rate", settings.on_crash_rate,
-                   std::to_string(bad) + " of the last " + std::to_string(seen) + " trials failed"});
-  }
-  for (const char* name : {"not_finite", "consecutive_crashes", "crash_rate"}) {
-    if (std::none_of(due.begin(), due.end(), [&](const Trip& one) { return one.breaker == name; }))
-      breakers.told.erase(name);
-  }
-  if (due.empty()) return std::nullopt;
-  // The hardest: a breaker that only takes notes must not hide one that stops.
-  return trip(breakers, *std::max_element(due.begin(), due.end(),
-                                          [](const Trip& a, const Trip& b) { return a.level < b.level; }));
+  return hardest ? trip(breakers, *hardest) : std::nullopt;
 }
 
 std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings& settings, bool gained) {
@@ -71,23 +118,17 @@ std::optional<Trip> observe_experiment(Breakers& breakers, const BreakerSettings
     return std::nullopt;
   }
   ++breakers.experiments_since_gain;
-  if (settings.stagnation_experiments <= 0 || breakers.stagnation_told ||
-      breakers.experiments_since_gain < settings.stagnation_experiments) {
-    return std::nullopt;
-  }
+  const Reading reading = stagnation(breakers, settings);
+  if (breakers.stagnation_told || !reading.due()) return std::nullopt;
   breakers.stagnation_told = true;
-  return trip(breakers, {"stagnation", settings.on_stagnation,
-                         "no gain in " + std::to_string(breakers.experiments_since_gain) + " experiments"});
+  return trip(breakers, trip_of(reading));
 }
 
 std::optional<Trip> observe_proposer(Breakers& breakers, const BreakerSettings& settings, bool useful) {
   breakers.proposer_faults_in_a_row = useful ? 0 : breakers.proposer_faults_in_a_row + 1;
-  if (useful) breakers.told.erase("proposer_faults");
-  if (settings.proposer_faults <= 0 || breakers.proposer_faults_in_a_row < settings.proposer_faults)
-    return std::nullopt;
-  return trip(breakers,
-              {"proposer_faults", settings.on_proposer_faults,
-               std::to_string(breakers.proposer_faults_in_a_row) + " asks in a row brought no usable proposal"});
+  const Reading reading = proposer_faults(breakers, settings);
+  if (useful) breakers.told.erase(reading.breaker);
+  return reading.due() ? trip(breakers, trip_of(reading)) : std::nullopt;
 }
 
 void reset(Breakers& breakers) {

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace overnight::budgets {
 
@@ -69,6 +70,21 @@ struct Breakers {
   std::set<std::string> told;
   bool operator==(const Breakers&) const = default;
 };
+
+// How one breaker stands: what it saw, and from where on it trips.
+struct Reading {
+  std::string breaker;
+  TripLevel level = TripLevel::note;
+  std::int64_t value = 0;
+  std::int64_t limit = 0;    // 0: it is off
+  std::int64_t seen = 0;     // outcomes that `value` is made of
+  std::int64_t minimum = 0;  // it does not judge by fewer
+  std::string reason;        // what a trip would say now
+  bool due() const { return limit > 0 && seen >= minimum && value >= limit; }
+};
+
+// All breakers, in the order in which they are shown.
+std::vector<Reading> readings(const Breakers&, const BreakerSettings&);
 
 // Folds one outcome in. Returns a trip if this outcome caused one.
 std::optional<Trip> observe_outcome(Breakers&, const BreakerSettings&, Outcome);

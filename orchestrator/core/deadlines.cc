@@ -91,6 +91,10 @@ Moment next_deadline(const State& state) {
   return next;
 }
 
+std::string counted(std::int64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 std::string in_words(Millis time) {
   const std::int64_t ms = time.count();
   if (ms < 1000) return std::to_string(ms) + " ms";

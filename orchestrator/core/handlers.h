@@ -110,9 +110,12 @@ void trip(Turn& turn, Run& run, const budgets::Trip& trip);
 void canary_finished(Turn& turn, Run& run, bool healthy);
 
 // stages.cc
+// No trial waits or runs, and none will come: there is nothing that a hold could keep back, or a release let go on.
+bool nothing_is_left(const Run& run);
 void stop_attempts(Turn& turn, Run& run, StopLevel level, const std::string& reason);
 void decide_end(Turn& turn, Run& run, EndKind kind, const std::string& reason);
 
-std::string in_words(Millis time);  // "1 h 20 min", "45 s", "380 ms"
+std::string in_words(Millis time);                                 // "1 h 20 min", "45 s", "380 ms"
+std::string counted(std::int64_t count, const std::string& what);  // "1 attempt", "3 attempts"
 
 }  // namespace overnight::core

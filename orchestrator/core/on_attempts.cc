@@ -214,8 +214,8 @@ void on(Turn& turn, const AttemptGone& event) {
   if (gone.survivors > 0) {
     trip(turn, *run,
          {"overrun", budgets::TripLevel::kill,
-          std::to_string(gone.survivors) + " processes of attempt " + std::to_string(number(attempt.id)) +
-              " would not die"});
+          (gone.survivors == 1 ? "a process" : std::to_string(gone.survivors) + " processes") + " of attempt " +
+              std::to_string(number(attempt.id)) + " would not die"});
   }
 
   const auto retry = retry_after(run->study, trial, gone);

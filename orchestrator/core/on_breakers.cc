@@ -39,6 +39,10 @@ void trip(Turn& turn, Run& run, const budgets::Trip& tripped) {
       return;
     case TripLevel::hold:
       if (run.hold || run.pending_end) return;
+      if (nothing_is_left(run)) {
+        turn.note(run.id, "breaker", "nothing is left that a hold would keep back: the run goes on to its end");
+        return;
+      }
       run.hold = Hold{"breaker:" + tripped.breaker, tripped.reason, turn.now(), true, false};
       if (can_canary(run)) queue_canary(turn, run);
       return;

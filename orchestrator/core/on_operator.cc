@@ -73,7 +73,8 @@ void on(Turn& turn, const DrainRequested& event) {
   begin_draining(turn, *run);
   decide_end(turn, *run, EndKind::stopped, "stopped by " + event.by + " after what ran had ended");
   turn.note(run->id, "stage",
-            "draining: nothing new starts, " + std::to_string(run->attempts.size()) + " attempts may end");
+            "draining: nothing new starts, " + counted(static_cast<std::int64_t>(run->attempts.size()), "attempt") +
+                " may end");
 }
 
 void on(Turn& turn, const StopRequested& event) {

@@ -92,7 +92,9 @@ std::int64_t take_offers(Turn& turn, Run& run, const OffersArrived& event, Propo
                          const std::string& source) {
   std::int64_t admitted = 0;
   const std::size_t taken = std::min(event.proposals.size(), offers_per_ask_max);
-  book.refused += event.refused + static_cast<std::int64_t>(event.proposals.size() - taken);
+  const std::int64_t unusable = event.refused + static_cast<std::int64_t>(event.proposals.size() - taken);
+  book.offered += unusable;  // so that it is the sum of what became of them
+  book.refused += unusable;
   for (std::size_t i = 0; i < taken; ++i) {
     ++book.offered;
     switch (try_admit(turn, run, event.proposals[i], Purpose::search, source, event.history_cursor)) {
@@ -144,7 +146,7 @@ void on(Turn& turn, const OffersArrived& event) {
   const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
   if (wanted && !event.failure.empty()) back_off(turn, book, true);
   if (wanted) tell_silence(turn, *run, source, book, event.failure);
-  const std::int64_t duplicates_before = book.duplicates;
+  const std::int64_t duplicates_before = book.duplicates, refused_before = book.refused;
   const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;
   const std::int64_t known = book.duplicates - duplicates_before;
   const bool fruitless = known > 0 && known == static_cast<std::int64_t>(event.proposals.size()) && event.refused == 0;
@@ -153,8 +155,8 @@ void on(Turn& turn, const OffersArrived& event) {
   if (admitted == 0 && event.failure.empty()) {
     back_off(turn, book, !fruitless);
     turn.note(run->id, "duplicate",
-              source + " offered nothing new (" + std::to_string(event.proposals.size()) +
-                  " proposals, all known or refused)");
+              source + " offered nothing new: " + std::to_string(known) + " known, " +
+                  std::to_string(book.refused - refused_before) + " refused");
   }
   if (fruitless && event.failure.empty()) {  // nothing is broken: a small space comes to its end
     if (book.failures_in_a_row < useless_asks_max) return;
@@ -190,7 +192,7 @@ void on(Turn& turn, const Enqueued& event) {
   }
   turn.touch(*run, RunPart::status);
   turn.note(run->id, "enqueue",
-            event.by + " enqueued " + std::to_string(event.proposals.size()) + " proposals, " +
+            event.by + " enqueued " + counted(static_cast<std::int64_t>(event.proposals.size()), "proposal") + ", " +
                 std::to_string(admitted) + " admitted" + refused);
 }
 

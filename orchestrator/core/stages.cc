@@ -162,14 +162,9 @@ void hold_without_slots(Turn& turn, Run& run) {
   }
 }
 
-// Nothing is left that a release could let go on.
-bool hold_is_idle(const Run& run) {
-  return !run.search_ended.empty() && run.trials.empty() && run.asks.empty() && confirmed_places(run) == 0;
-}
-
 void hold_patience(Turn& turn, Run& run) {
   if (!run.hold || !run.attempts.empty()) return;
-  if (hold_is_idle(run))
+  if (nothing_is_left(run) && run.asks.empty())
     return decide_end(turn, run, EndKind::done,
                       run.search_ended + "; the run was held by " + run.hold->by + " (" + run.hold->reason + ")");
   const bool out_of_time = turn.now() >= wall_end(run, turn.now(), turn.input.wall);
@@ -184,6 +179,14 @@ void hold_patience(Turn& turn, Run& run) {
 }
 
 }  // namespace
+
+bool nothing_is_left(const Run& run) {
+  if (run.search_ended.empty() || !run.trials.empty()) return false;
+  const auto top = run.leaders.begin() + static_cast<std::ptrdiff_t>(confirmed_places(run));
+  return std::all_of(run.leaders.begin(), top, [&](const Leader& leader) {
+    return leader.confirm_trials >= run.study.evaluation.confirm_replicates;
+  });
+}
 
 void advance_stages(Turn& turn) {
   for (auto& [_, run] : turn.state.runs) {
@@ -238,7 +241,7 @@ void finish_runs(Turn& turn) {
       run.halt->confirmed_after = turn.now() - run.halt->requested;
       turn.touch(run, RunPart::status);
       turn.note(id, "halt",
-                "halt confirmed: " + std::to_string(run.halt->attempts) + " attempts were seen to be gone after " +
+                "halt confirmed: " + counted(run.halt->attempts, "attempt") + " seen to be gone after " +
                     in_words(*run.halt->confirmed_after));
     }
     if (!run.pending_end || !run.attempts.empty()) continue;

@@ -131,25 +131,17 @@ json proposers_of(const Run& run) {
 }
 
 json breakers_of(const Run& run) {
-  const budgets::BreakerSettings& s = run.study.governor.breakers;
-  const budgets::Breakers& b = run.breakers;
-  const auto bad =
-      std::count_if(b.recent.begin(), b.recent.end(), [](budgets::Outcome o) { return o != budgets::Outcome::good; });
-  const auto not_finite = std::count(b.recent.begin(), b.recent.end(), budgets::Outcome::not_finite);
-  const auto line = [&](const char* name, budgets::TripLevel level, std::int64_t value, std::int64_t limit) {
-    return json{{"breaker", name},
-                {"level", std::string(budgets::name_of(level))},
-                {"value", value},
-                {"limit", limit},
-                {"tripped", b.tripped && b.tripped->breaker == name}};
-  };
-  return json::array(
-      {line("consecutive_crashes", s.on_consecutive_crashes, b.crashes_in_a_row, s.consecutive_crashes),
-       line("crash_rate", s.on_crash_rate,
-            b.recent.empty() ? 0 : bad * 100 / static_cast<std::int64_t>(b.recent.size()), s.crash_rate_percent),
-       line("not_finite", s.on_not_finite, not_finite, s.not_finite_count),
-       line("stagnation", s.on_stagnation, b.experiments_since_gain, s.stagnation_experiments),
-       line("proposer_faults", s.on_proposer_faults, b.proposer_faults_in_a_row, s.proposer_faults)});
+  json lines = json::array();
+  for (const budgets::Reading& one : budgets::readings(run.breakers, run.study.governor.breakers)) {
+    lines.push_back({{"breaker", one.breaker},
+                     {"level", std::string(budgets::name_of(one.level))},
+                     {"value", one.value},
+                     {"limit", one.limit},
+                     {"seen", one.seen},
+                     {"minimum", one.minimum},
+                     {"tripped", run.breakers.tripped && run.breakers.tripped->breaker == one.breaker}});
+  }
+  return lines;
 }
 
 json stops_of(const Run& run) {

@@ -45,6 +45,22 @@ TEST(Step, ADuplicateIsRefusedBeforeItRuns) {
   EXPECT_EQ(home.live().counts.admitted, 1);
 }
 
+TEST(Step, WhatAProposerOfferedIsTheSumOfWhatBecameOfIt) {
+  Home home(1);
+  home.start(small_study());
+  home.score(home.all<Launch>()[0].attempt, 1.0);
+  OffersArrived offers{home.run, home.all<Ask>().back().ask};
+  offers.proposals = {{{{"x", 0.5}}, "", {}}, {{{"x", 7.0}}, "", {}}};  // the baseline, and a point outside the space
+  offers.refused = 2;
+  home.tell(offers);
+  const ProposerBook& book = home.live().proposers[0];
+  EXPECT_EQ(book.offered, 4);
+  EXPECT_EQ(book.admitted + book.duplicates + book.refused, book.offered);
+  EXPECT_TRUE(std::any_of(home.notes.begin(), home.notes.end(), [](const Note& note) {
+    return note.text == "random offered nothing new: 1 known, 3 refused";
+  }));
+}
+
 TEST(Step, NothingStartsThatTheGrantCannotPayAtItsWorst) {
   Study study = small_study();
   study.run_budget.slot_time =

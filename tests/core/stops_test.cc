@@ -79,6 +79,38 @@ TEST(Stops, ThreeCanariesAreEnough) {
   EXPECT_NE(home.all<Launch>().back().purpose, Purpose::canary);
 }
 
+TEST(Stops, ABreakerThatTripsWhenNothingIsLeftToRunHoldsNothingAndRunsNoCanary) {
+  Study study = small_study();
+  study.governor.breakers.consecutive_crashes = 2;
+  study.run_budget.experiments = budgets::Experiments::of(2);
+  Home home = searching(study);
+  home.offer({0.1, 0.2});
+  home.fail(home.all<Launch>().back().attempt);
+  home.fail(home.all<Launch>().back().attempt);
+  EXPECT_TRUE(told(home, "breaker consecutive_crashes (hold)"));
+  EXPECT_TRUE(told(home, "nothing is left that a hold would keep back"));
+  EXPECT_NE(home.all<Launch>().back().purpose, Purpose::canary);
+  ASSERT_EQ(home.ended.size(), 1u);
+  EXPECT_EQ(home.ended[0].end->kind, EndKind::done);
+}
+
+TEST(Stops, ABreakerThatTripsBeforeTheBestAreConfirmedHoldsTheConfirmation) {
+  Study study = small_study();
+  study.governor.breakers.consecutive_crashes = 2;
+  study.run_budget.experiments = budgets::Experiments::of(3);
+  study.evaluation = {.baseline_replicates = 1, .confirm_replicates = 2, .confirm_top = 1};
+  Home home = searching(study);
+  home.offer({0.1, 0.2});
+  home.score(home.all<Launch>().back().attempt, 0.5);
+  home.fail(home.all<Launch>().back().attempt);
+  home.offer({0.3});
+  home.fail(home.all<Launch>().back().attempt);
+  ASSERT_TRUE(home.live().hold);
+  EXPECT_EQ(home.all<Launch>().back().purpose, Purpose::canary);
+  home.score(home.all<Launch>().back().attempt, 1.0);
+  EXPECT_EQ(home.all<Launch>().back().purpose, Purpose::confirm);
+}
+
 TEST(Stops, AHoldByAPersonIsNotLiftedByACanary) {
   Home home = searching(small_study());
   crash_until_held(home);
@@ -343,13 +375,12 @@ TEST(Stops, AHoldBehindWhichNothingWaitsEndsAtOnce) {
   study.evaluation = {.baseline_replicates = 1, .confirm_replicates = 2, .confirm_top = 2};
   Home home = searching(study);
   home.offer({0.1, 0.2, 0.3});
-  for (int i = 0; i < 3; ++i) home.fail(home.live().attempts.begin()->first, Cause::bad_metric);
-  ASSERT_TRUE(home.live().hold) << "by the NaN storm; its canary runs";
+  for (int i = 0; i < 2; ++i) home.fail(home.live().attempts.begin()->first);
+  home.tell(HoldRequested{home.run, "user:alice", "wait"});
   home.fail(home.live().attempts.begin()->first);
   ASSERT_EQ(home.ended.size(), 1u) << "a release could let nothing go on";
   EXPECT_EQ(home.ended[0].end->kind, EndKind::done);
-  EXPECT_NE(home.ended[0].end->reason.find("held by breaker:not_finite"), std::string::npos)
-      << home.ended[0].end->reason;
+  EXPECT_NE(home.ended[0].end->reason.find("held by user:alice"), std::string::npos) << home.ended[0].end->reason;
 }
 
 // ---- retries and lives ----
