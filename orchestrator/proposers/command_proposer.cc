@@ -52,7 +52,8 @@ ports::Answer CommandProposer::ask(const ports::AskRequest& request) {
     if (ended && !log.empty()) answer.failure += "; what it wrote to stderr is in " + log;
     return answer;
   }
-  read->remark = std::move(answer.remark);
+  if (!answer.remark.empty() && !read->remark.empty()) answer.remark += "; ";
+  read->remark = answer.remark + read->remark;
   return std::move(*read);
 }
 

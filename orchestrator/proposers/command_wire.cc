@@ -68,7 +68,11 @@ Result<ports::Answer, std::string> offers_answer(const json& object, const ports
   Offers offers = offers_of(*proposals, space, known, request.count);
   answer.proposals = std::move(offers.proposals);
   answer.refused = offers.refused;
-  if (answer.proposals.empty() && !answer.exhausted) answer.failure = "it offered nothing usable: " + offers.problem;
+  if (answer.proposals.empty() && !answer.exhausted) {
+    answer.failure = "it offered nothing usable: " + offers.problem;
+  } else {
+    answer.remark = offers.remark();
+  }
   return answer;
 }
 

@@ -167,7 +167,10 @@ class LlmProposer::Talk {
     std::string problem = offers.problem;
     if (!offers.proposals.empty()) {
       answer_.proposals = std::move(offers.proposals);
-      if (!all_known()) return true;
+      if (!all_known()) {
+        if (offers.refused > 0) remark(offers.remark());
+        return true;
+      }
       problem = "every point in it was tried or is pending already; propose other points";
     } else if (reply.finish_reason == "length") {
       problem = "it was cut off after " + std::to_string(settings_.max_tokens) + " tokens; be shorter";

@@ -82,6 +82,11 @@ Result<core::Params, std::string> params_of(const json& object, const core::Spac
   return std::move(*point);
 }
 
+std::string Offers::remark() const {
+  if (refused == 0) return "";
+  return std::to_string(refused) + " of its proposals " + (refused == 1 ? "was" : "were") + " refused: " + problem;
+}
+
 Offers offers_of(const json& list, const core::Space& space, const std::set<core::ExperimentId>& known,
                  std::int64_t count) {
   Offers offers;

@@ -24,6 +24,9 @@ struct Offers {
   std::vector<core::Proposal> proposals;
   std::int64_t refused = 0;
   std::string problem;  // of the first one that was refused: "proposals[1].params.depth: 12 is above 8"
+
+  // "2 of its proposals were refused: ..."; empty if none was.
+  std::string remark() const;
 };
 
 // A point of the space, or why it is none.

@@ -153,6 +153,12 @@ TEST(CommandWire, AnswersSayWhatWasOfferedWhatFailedAndWhetherMoreWillCome) {
   const auto bad = answer_of(R"({"type":"offers","ask":7,"proposals":[{"params":{"lr":9}}]})", request, mixed_space());
   EXPECT_EQ(bad->refused, 1);
   EXPECT_EQ(bad->failure, "it offered nothing usable: proposals[0].params.lr: 9 is above 0.1");
+  const auto half =
+      answer_of(R"({"type":"offers","ask":7,"proposals":[{"params":{"lr":9}},)" + offer.substr(offer.find("{\"params")),
+                request, mixed_space());
+  ASSERT_TRUE(half) << half.error();
+  EXPECT_EQ(half->proposals.size(), 1u);
+  EXPECT_EQ(half->remark, "1 of its proposals was refused: proposals[0].params.lr: 9 is above 0.1");
   const auto failed = answer_of(R"({"type":"failure","ask":7,"reason":"no\nidea"})", request, mixed_space());
   EXPECT_EQ(failed->failure, "no idea");
   EXPECT_EQ(answer_of(R"({"type":"failure","ask":7})", request, mixed_space())->failure,

@@ -123,6 +123,8 @@ TEST(Llm, PartOfAReplyIsEnough) {
   const Once once({says(both)});
   EXPECT_EQ(once.answer.proposals.size(), 1u);
   EXPECT_EQ(once.answer.refused, 1);
+  EXPECT_NE(once.answer.remark.find("1 of its proposals was refused: proposals[1].params.lr"), std::string::npos)
+      << once.answer.remark;
   EXPECT_EQ(once.server.requests().size(), 1u);
 }
 
