@@ -45,8 +45,8 @@ void add_study_options(CLI::App& verb, StudyOptions& options) {
       "what belongs to the machine: executor, notify, governor; else site.yaml in the home, if it is there");
 }
 
-StudyRead study_from(const StudyOptions& options, const fs::path& home, const fs::path& prices_at) {
-  StudyRead read;
+study::Findings study_from(const StudyOptions& options, const fs::path& home, const fs::path& prices_at) {
+  study::Findings read;
   const auto text = read_text(options.file, read.errors);
   study::Surroundings around;
   std::error_code ignored;
@@ -66,20 +66,14 @@ StudyRead study_from(const StudyOptions& options, const fs::path& home, const fs
     }
   }
   if (!text) return read;
-  auto parsed = study::parse_study(*text, options.file, options.overrides, around);
-  if (!parsed) {
-    append(read.errors, std::move(parsed.error()));
-    return read;
-  }
-  read.warnings = std::move(parsed->warnings);
-  study::MachineFindings here = study::check_machine(*parsed);
-  append(read.errors, std::move(here.errors));
-  append(read.warnings, std::move(here.warnings));
-  if (read.errors.empty()) read.study = std::move(parsed->study);
+  study::Findings found = study::read_study_here(*text, options.file, options.overrides, around);
+  append(read.errors, std::move(found.errors));
+  append(read.warnings, std::move(found.warnings));
+  if (read.errors.empty()) read.study = std::move(found.study);
   return read;
 }
 
-void print_findings(const StudyOptions& options, const StudyRead& read) {
+void print_findings(const StudyOptions& options, const study::Findings& read) {
   for (const StudyError& error : read.errors) std::cerr << error.text() << "\n";
   for (const StudyError& warning : read.warnings) std::cerr << "warning: " << warning.text() << "\n";
   if (!read.errors.empty())
@@ -88,7 +82,7 @@ void print_findings(const StudyOptions& options, const StudyRead& read) {
 }
 
 std::optional<core::Study> read_study(const StudyOptions& options, const fs::path& home, const fs::path& prices) {
-  StudyRead read = study_from(options, home, prices);
+  study::Findings read = study_from(options, home, prices);
   print_findings(options, read);
   return std::move(read.study);
 }

@@ -21,20 +21,15 @@ struct StudyOptions {
 
 void add_study_options(CLI::App& verb, StudyOptions& options);
 
-struct StudyRead {
-  std::optional<core::Study> study;  // none: refused, and `errors` say why
-  std::vector<study::StudyError> errors, warnings;
-};
-
-StudyRead study_from(const StudyOptions& options, const std::filesystem::path& home,
-                     const std::filesystem::path& prices);
+study::Findings study_from(const StudyOptions& options, const std::filesystem::path& home,
+                           const std::filesystem::path& prices);
 
 // The same, with errors and warnings printed.
 std::optional<core::Study> read_study(const StudyOptions& options, const std::filesystem::path& home,
                                       const std::filesystem::path& prices);
 
 // Errors and warnings for people: "study.yaml:12:5: space.x.low: ...", one a line.
-void print_findings(const StudyOptions& options, const StudyRead& read);
+void print_findings(const StudyOptions& options, const study::Findings& read);
 
 // configs/prices.yaml beside the program: in the source tree of a build, or in PREFIX/share/overnight.
 std::filesystem::path prices_file(const std::filesystem::path& program);

@@ -30,7 +30,7 @@ std::size_t slots_here(const core::Study& study) {
 }
 
 int validate(const Common& common, const StudyOptions& options, bool as_json) {
-  StudyRead read = study_from(options, common.home(), prices_file(common.program));
+  study::Findings read = study_from(options, common.home(), prices_file(common.program));
   const std::size_t slots = read.study ? slots_here(*read.study) : 0;
   if (read.study && slots == 0) {
     read.errors.push_back({options.file, 0, 0, "task.resources", "no slot of this machine has what it asks for"});

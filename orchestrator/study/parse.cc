@@ -1,5 +1,7 @@
 #include "orchestrator/study/parse.h"
 
+#include <algorithm>
+
 #include "orchestrator/study/sections.h"
 
 namespace overnight::study {
@@ -52,6 +54,34 @@ void put_places(const Node& node, const std::string& path, Places& places) {
     put_places(entry.value, path.empty() ? entry.key : path + "." + entry.key, places);
   for (std::size_t i = 0; i < node.items.size(); ++i)
     put_places(node.items[i], path + "[" + std::to_string(i) + "]", places);
+}
+
+// What could be read of it, with `errors` for the rest; nothing if it is no study at all.
+std::optional<Parsed> read_study(const std::string& text, const fs::path& file,
+                                 const std::vector<std::string>& overrides, const Surroundings& around,
+                                 Errors& errors) {
+  Node root = read_document(text, file.string(), errors);
+  if (!is_study(root, errors)) return std::nullopt;
+  if (around.site) {
+    const Node site = read_document(*around.site, around.site_file.string(), errors);
+    if (errors.empty()) merge_site(root, site, errors);
+  }
+  for (const std::string& one : overrides) override_one(root, one, errors);
+  Section study(errors, root, "");
+  if (!study.valid()) return std::nullopt;
+  Parsed parsed;
+  read_all(study, file.parent_path(), around, parsed.study);
+  if (errors.empty()) parsed.warnings = warnings_of(parsed.study, root);
+  put_places(root, "", parsed.places);
+  return parsed;
+}
+
+// Something is wrong with this very value, or with what holds it: then what the machine says of it is no news.
+bool is_told(const std::vector<StudyError>& errors, const std::string& path) {
+  return std::any_of(errors.begin(), errors.end(), [&](const StudyError& error) {
+    if (error.path.empty() || !path.starts_with(error.path)) return false;
+    return path.size() == error.path.size() || path[error.path.size()] == '.' || path[error.path.size()] == '[';
+  });
 }
 
 }  // namespace
@@ -110,20 +140,30 @@ budgets::Result<Parsed, std::vector<StudyError>> parse_study(const std::string& 
                                                              const std::vector<std::string>& overrides,
                                                              const Surroundings& around) {
   Errors errors;
-  Node root = read_document(text, file.string(), errors);
-  if (!is_study(root, errors)) return budgets::unexpected(errors.take());
-  if (around.site) {
-    const Node site = read_document(*around.site, around.site_file.string(), errors);
-    if (errors.empty()) merge_site(root, site, errors);
-  }
-  for (const std::string& one : overrides) override_one(root, one, errors);
-  Parsed parsed;
-  Section study(errors, root, "");
-  if (study.valid()) read_all(study, file.parent_path(), around, parsed.study);
+  auto parsed = read_study(text, file, overrides, around, errors);
   if (!errors.empty()) return budgets::unexpected(errors.take());
-  parsed.warnings = warnings_of(parsed.study, root);
-  put_places(root, "", parsed.places);
-  return parsed;
+  return std::move(*parsed);
+}
+
+Findings read_study_here(const std::string& text, const fs::path& file, const std::vector<std::string>& overrides,
+                         const Surroundings& around) {
+  Errors errors;
+  auto parsed = read_study(text, file, overrides, around, errors);
+  Findings findings;
+  findings.errors = errors.take();
+  if (!parsed) return findings;
+  findings.warnings = std::move(parsed->warnings);
+  const std::vector<StudyError> of_text = findings.errors;
+  const auto take = [&](std::vector<StudyError>& to, std::vector<StudyError> from) {
+    for (StudyError& one : from) {
+      if (!is_told(of_text, one.path)) to.push_back(std::move(one));
+    }
+  };
+  MachineFindings here = check_machine(*parsed);
+  take(findings.errors, std::move(here.errors));
+  take(findings.warnings, std::move(here.warnings));
+  if (findings.errors.empty()) findings.study = std::move(parsed->study);
+  return findings;
 }
 
 }  // namespace overnight::study

@@ -71,4 +71,12 @@ struct MachineFindings {
 };
 MachineFindings check_machine(const Parsed& parsed);
 
+// Both at once, so that one reading tells all: what the text says, and what this machine says of it.
+struct Findings {
+  std::optional<core::Study> study;  // if there are no errors
+  std::vector<StudyError> errors, warnings;
+};
+Findings read_study_here(const std::string& text, const std::filesystem::path& file,
+                         const std::vector<std::string>& overrides = {}, const Surroundings& around = {});
+
 }  // namespace overnight::study

@@ -123,5 +123,23 @@ TEST_F(Machine, WarnsOfAMemoryLimitThatItIsTooSmallFor) {
   EXPECT_TRUE(check_machine(parsed_).errors.empty()) << "the limit is allowed, only useless";
 }
 
+TEST_F(Machine, IsLookedAtTooWhenTheTextHasFaults) {
+  const std::vector<std::string> wrong = {"governor.holdpatience=1h", "task.workspace=/no/workspace",
+                                          "task.evaluate.command={a: 1}"};
+  const Findings found = read_study_here(least, folder_ / "study.yaml", wrong);
+  EXPECT_FALSE(found.study);
+  const std::string words = words_of(found.errors);
+  for (const char* expected : {"holdpatience", "/no/workspace is not a folder", "task.evaluate.command"})
+    EXPECT_NE(words.find(expected), std::string::npos) << words;
+  const std::string mine = ": task.evaluate.command:";
+  EXPECT_EQ(words.find(mine), words.rfind(mine)) << "one complaint each: " << words;
+}
+
+TEST_F(Machine, IsNotAskedAboutWhatIsNoStudy) {
+  const Findings found = read_study_here("- 1\n", folder_ / "study.yaml");
+  EXPECT_FALSE(found.study);
+  EXPECT_EQ(found.errors.size(), 1u) << words_of(found.errors);
+}
+
 }  // namespace
 }  // namespace overnight::study
