@@ -1,6 +1,7 @@
 #include "orchestrator/report/words.h"
 
 #include <fmt/format.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <cmath>
@@ -200,7 +201,9 @@ std::string html_lines(std::string_view text, std::size_t bytes_max) {
 
 std::string markdown(std::string_view text, std::size_t bytes_max) {
   std::string out;
-  for (const char c : harmless(text, bytes_max)) {
+  const std::string safe = harmless(text, bytes_max);
+  for (std::size_t i = 0; i < safe.size(); ++i) {
+    const char c = safe[i];
     switch (c) {
       case '&':
         out += "&amp;";
@@ -211,8 +214,11 @@ std::string markdown(std::string_view text, std::size_t bytes_max) {
       case '>':
         out += "&gt;";
         break;
-      case ':':  // no "https://" becomes a link by itself
-        out += "&#58;";
+      case ':':  // no "https://" becomes a link by itself,
+        out += safe.compare(i, 3, "://") == 0 ? "&#58;" : ":";
+        break;
+      case '.':  // and no "www."
+        out += i >= 3 && ::strncasecmp(&safe[i - 3], "www", 3) == 0 ? "&#46;" : ".";
         break;
       case '@':
         out += "&#64;";

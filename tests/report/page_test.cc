@@ -45,7 +45,7 @@ ReportData halted() {
   halt.confirmed_after = core::Millis::of(240);
   data.run.halt = halt;
   data.run.latch = core::Latch{"user:alice", "api", "the metric looks wrong", at};
-  data.notes.back() = {data.run.id, at, "halt", "halt confirmed: 2 attempts were seen to be gone after 240 ms"};
+  data.notes.back() = {data.run.id, at, "halt", "halt confirmed: 2 attempts seen to be gone after 240 ms"};
   return data;
 }
 

@@ -50,6 +50,8 @@ TEST(Html, EscapesAllThatCouldBeMarkup) {
 TEST(Markdown, EscapesAllThatCouldBeMarkup) {
   EXPECT_EQ(markdown("a|b `c` *d* [e](f) <g>\n# h"), "a\\|b \\`c\\` \\*d\\* \\[e\\]\\(f\\) &lt;g&gt; \\# h");
   EXPECT_EQ(markdown("https://x @everyone"), "https&#58;//x &#64;everyone");
+  EXPECT_EQ(markdown("see www.x.org, WWW.x"), "see www&#46;x.org, WWW&#46;x");
+  EXPECT_EQ(markdown("the run was held: no time. 23:41"), "the run was held: no time. 23:41");
 }
 
 TEST(Csv, QuotesAndDisarmsFormulas) {
