@@ -10,15 +10,30 @@ constexpr std::int64_t runs_searched_max = 1000;
 
 }  // namespace
 
+int exit_code_of(const store::StoreError& error) {
+  using Kind = store::StoreError::Kind;
+  switch (error.kind) {
+    case Kind::missing:
+      return exit_not_found;
+    case Kind::disk_full:
+    case Kind::read_only:
+    case Kind::no_permission:
+    case Kind::not_a_home:
+    case Kind::in_use:
+    case Kind::newer_version:
+      return exit_bad_input;  // another home, or this one at another time, would do
+    case Kind::corrupt:
+    case Kind::disk_fault:
+    case Kind::misuse:
+      return exit_failed;
+  }
+  return exit_failed;
+}
+
 budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home) {
-  auto reader = store::HomeReader::open(home.string());
+  auto reader = store::HomeReader::open(std::filesystem::absolute(home).string());
   if (reader) return std::move(*reader);
-  const bool missing = reader.error().kind == store::StoreError::Kind::missing;
-  return budgets::unexpected(
-      NotChosen{missing ? exit_not_found : exit_failed,
-                reader.error().explain + (missing ? " (looked in " + std::filesystem::absolute(home).string() +
-                                                        "; --home or OVERNIGHT_HOME name another)"
-                                                  : "")});
+  return budgets::unexpected(NotChosen{exit_code_of(reader.error()), reader.error().explain});
 }
 
 budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader, const std::filesystem::path& home,

@@ -11,9 +11,12 @@
 namespace overnight::cli {
 
 struct NotChosen {
-  int code;         // exit_not_found, exit_bad_input or exit_unreadable
+  int code;         // one of exit_codes.h
   std::string why;  // names the places that were searched
 };
+
+// What a home that cannot be opened means for the exit status; the same for every verb.
+int exit_code_of(const store::StoreError& error);
 
 budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home);
 budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader, const std::filesystem::path& home,

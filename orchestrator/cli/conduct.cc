@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "orchestrator/cli/api_client.h"
+#include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/people.h"
@@ -87,10 +88,10 @@ class Conductor {
 
   int open() {
     auto store = store::HomeStore::open(what_.home.string(), store::HomeStore::Mode::read_write, clock_.wall());
-    if (!store) return refuse(exit_bad_input, store.error().explain);
+    if (!store) return refuse(exit_code_of(store.error()), store.error().explain);
     store_ = std::move(*store);
     auto reader = store::HomeReader::open(what_.home.string());
-    if (!reader) return refuse(exit_failed, reader.error().explain);
+    if (!reader) return refuse(exit_code_of(reader.error()), reader.error().explain);
     reader_ = std::move(*reader);
     auto loaded = store_->load();
     if (!loaded) return refuse(exit_failed, loaded.error().explain);
@@ -328,12 +329,9 @@ class Conductor {
       const fs::path file = whole_home ? halt_file(what_.home) : halt_file(what_.home, what_.run);
       if (!fs::exists(fs::symlink_status(file, ignored))) continue;
       file_seen_ = true;
-      const auto run = whole_home ? std::nullopt : std::optional(what_.run);
       // Whoever halted past us, while we hung, wrote down who and why; that stands.
-      const auto written = (whole_home ? latch_of(what_.home) : latch_of(what_.home, what_.run)).read();
-      if (written && written->path == "offline")
-        return loop_->post(core::HaltRequested{run, written->by, written->path, written->reason});
-      return halt({run, "file", "file", "HALT file " + file.string()});
+      if (auto asked = halt_on_disk(what_.home, whole_home ? std::nullopt : std::optional(what_.run)))
+        return loop_->post(std::move(*asked));
     }
   }
 

@@ -37,14 +37,19 @@ shell::LatchFile latch_of(const fs::path& home, const core::RunId& run) {
 fs::path halt_file(const fs::path& home) { return home / "HALT"; }
 fs::path halt_file(const fs::path& home, const core::RunId& run) { return home / "runs" / run.text / "HALT"; }
 
+std::optional<core::HaltRequested> halt_on_disk(const fs::path& home, const std::optional<core::RunId>& run) {
+  return run ? halt_at(run, latch_of(home, *run), halt_file(home, *run))
+             : halt_at(run, latch_of(home), halt_file(home));
+}
+
 std::vector<core::HaltRequested> halts_on_disk(const fs::path& home, const core::State& state) {
   std::vector<core::HaltRequested> found;
-  if (!state.latch) {
-    if (auto halt = halt_at(std::nullopt, latch_of(home), halt_file(home))) found.push_back(std::move(*halt));
-  }
+  const auto look = [&](const std::optional<core::RunId>& run) {
+    if (auto halt = halt_on_disk(home, run)) found.push_back(std::move(*halt));
+  };
+  if (!state.latch) look(std::nullopt);
   for (const auto& [id, run] : state.runs) {
-    if (run.latch) continue;
-    if (auto halt = halt_at(id, latch_of(home, id), halt_file(home, id))) found.push_back(std::move(*halt));
+    if (!run.latch) look(id);
   }
   return found;
 }

@@ -17,6 +17,10 @@ shell::LatchFile latch_of(const std::filesystem::path& home, const core::RunId& 
 std::filesystem::path halt_file(const std::filesystem::path& home);
 std::filesystem::path halt_file(const std::filesystem::path& home, const core::RunId& run);
 
+// Of the home (no run) or of one run: a closed latch stands as it was written; a HALT file without one closes it.
+std::optional<core::HaltRequested> halt_on_disk(const std::filesystem::path& home,
+                                                const std::optional<core::RunId>& run);
+
 // What `state` does not know yet: of the home first, then of its runs. Closes the latch where only a HALT file asks.
 std::vector<core::HaltRequested> halts_on_disk(const std::filesystem::path& home, const core::State& state);
 

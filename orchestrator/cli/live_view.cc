@@ -8,6 +8,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "evals/statistics.h"
+#include "orchestrator/report/words.h"
+
 namespace overnight::cli {
 namespace {
 
@@ -164,11 +167,17 @@ Line slot_line(const json& slot, ScreenSize size, Look look) {
   return line;
 }
 
-// "0.3012 ± 0.004 (n=3)"
+// "0.3012 ± 0.0040 (n=3)", with as many digits as the report gives.
 std::string score_words(const json& score, const json& n, const json& half_width, Look look) {
-  std::string out = number_words(score.get<double>());
-  if (half_width.is_number()) out += (look.utf8 ? " ± " : " +- ") + number_words(half_width.get<double>());
-  return out + fmt::format(" (n={})", n.get<std::int64_t>());
+  evals::Estimate estimate{score.get<double>(), n.get<std::int64_t>(), std::nullopt, false};
+  if (half_width.is_number()) {
+    const double half = half_width.get<double>();
+    estimate.interval = evals::Interval{estimate.mean - half, estimate.mean + half};
+  }
+  std::string out = report::estimate_words(estimate);
+  const std::string sign = "±";
+  if (const auto at = out.find(sign); at != std::string::npos && !look.utf8) out.replace(at, sign.size(), "+-");
+  return out + fmt::format(" (n={})", estimate.n);
 }
 
 std::vector<Line> best_lines(const json& run, Look look) {

@@ -157,7 +157,7 @@ HaltOutcome halt_offline(const fs::path& home, const std::optional<core::RunId>&
   outcome.confirmed = left.empty();
   outcome.took_ms = since_ms(asked);
   if (!was_closed && outcome.latched) {  // the journal gets this with the latch, when it is next opened
-    written.reason += " (" + std::to_string(outcome.gone) + " keepers were " +
+    written.reason += " (" + std::to_string(outcome.gone) + (outcome.gone == 1 ? " keeper was " : " keepers were ") +
                       (outcome.confirmed ? "seen to be gone after " : "not all gone after ") +
                       std::to_string(outcome.took_ms) + " ms)";
     (void)latch.close(written);

@@ -4,7 +4,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
+#include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/people.h"
@@ -38,13 +40,24 @@ std::string others(const core::State& state) {
 
 }  // namespace
 
-int release_stored(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason) {
+void print_released(const std::vector<std::optional<core::RunId>>& lifted, bool as_json) {
+  nlohmann::json out{{"released", nlohmann::json::array()}, {"home", false}};
+  for (const auto& one : lifted) {
+    if (one) out["released"].push_back(one->text);
+    if (!one) out["home"] = true;
+    if (!as_json) std::cout << "released " << (one ? "run " + one->text : "the home") << "\n";
+  }
+  if (as_json) std::cout << out.dump(2) << "\n";
+}
+
+int release_stored(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason,
+                   bool as_json) {
   std::error_code ignored;
   if (!fs::exists(home / "home.db", ignored))
     return refuse(exit_not_found, "no home at " + fs::absolute(home).string());
   RealClock clock;
   auto store = store::HomeStore::open(home.string(), store::HomeStore::Mode::read_write, clock.wall());
-  if (!store) return refuse(exit_failed, store.error().explain);
+  if (!store) return refuse(exit_code_of(store.error()), store.error().explain);
   auto loaded = (*store)->load();
   if (!loaded) return refuse(exit_failed, loaded.error().explain);
   const auto halts = halts_on_disk(home, loaded->state);
@@ -74,8 +87,8 @@ int release_stored(const fs::path& home, const std::optional<core::RunId>& run, 
   for (const auto& one : lifted) {
     if (const auto opened = lift_on_disk(home, one); !opened) return refuse(exit_failed, opened.error());
   }
-  for (const auto& one : lifted) std::cout << "released " << (one ? "run " + one->text : "the home") << "\n";
-  if (run) std::cout << "overnight resume " << run->text << " goes on with it\n";
+  print_released(lifted, as_json);
+  if (run && !as_json) std::cout << "overnight resume " << run->text << " goes on with it\n";
   return exit_done;
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/real_clock.h"
@@ -42,9 +43,29 @@ void show(const core::Study& study, const core::AttemptGone& gone, const fs::pat
             << "  logs in " << folder.string() << "\n";
 }
 
+nlohmann::json json_of(const core::Study& study, const core::AttemptGone& gone, const fs::path& folder) {
+  nlohmann::json phases = nlohmann::json::object();
+  for (const auto& [phase, ms] : gone.phase_ms) phases[phase] = ms;
+  return {{"metric", study.objective.metric},
+          {"score", gone.score ? nlohmann::json(*gone.score) : nlohmann::json(nullptr)},
+          {"self_reported", gone.self_reported},
+          {"cause", std::string(workers::name_of(gone.cause))},
+          {"phase", std::string(workers::name_of(gone.phase))},
+          {"detail", gone.detail},
+          {"log_tail", gone.log_tail},
+          {"phase_ms", phases},
+          {"took_ms", gone.took ? nlohmann::json(gone.took->count()) : nlohmann::json(nullptr)},
+          {"worst_case_ms", core::worst_case_wall(study).count()},
+          {"memory_peak_bytes", gone.memory_peak_bytes},
+          {"artifacts_bytes", gone.artifacts.count()},
+          {"metrics", gone.metrics},
+          {"folder", folder.string()}};
+}
+
 }  // namespace
 
-int try_once(const core::Study& study, const fs::path& keeper, const fs::path& home) {
+int try_once(const core::Study& study, const fs::path& keeper, const fs::path& home, bool as_json) {
+  std::ostream& progress = as_json ? std::cerr : std::cout;
   if (study.baseline.empty()) return refuse(exit_bad_input, "try runs the baseline, and this study has none");
   const auto point = core::canonical(study.space, study.baseline);
   if (!point) return refuse(exit_bad_input, "baseline: " + point.error().explain);
@@ -62,14 +83,14 @@ int try_once(const core::Study& study, const fs::path& keeper, const fs::path& h
       io, clock, std::move(settings),
       [&](core::Event event) {
         if (const auto* phase = std::get_if<core::AttemptInPhase>(&event))
-          std::cout << workers::name_of(phase->phase) << " ..." << std::endl;
+          progress << workers::name_of(phase->phase) << " ..." << std::endl;
         if (auto* ended = std::get_if<core::AttemptGone>(&event)) {
           gone = std::move(*ended);
           io.stop();
         }
       },
-      [](const executors::LiveMetric& seen) {
-        std::cout << "  " << clean(seen.name, 60) << " " << number_words(seen.value) << std::endl;
+      [&](const executors::LiveMetric& seen) {
+        progress << "  " << clean(seen.name, 60) << " " << number_words(seen.value) << std::endl;
       });
   if (executor.capacity(study).empty())
     return refuse(exit_bad_input, "no slot: the study wants GPUs that are not free here (overnight doctor)");
@@ -82,7 +103,12 @@ int try_once(const core::Study& study, const fs::path& keeper, const fs::path& h
   });
   executor.launch(launch, study);
   if (!gone) io.run();
-  show(study, *gone, executors::attempt_folder(fs::absolute(home) / "tried", launch.run, launch.attempt).path);
+  const fs::path folder = executors::attempt_folder(fs::absolute(home) / "tried", launch.run, launch.attempt).path;
+  if (as_json) {
+    std::cout << json_of(study, *gone, folder).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  } else {
+    show(study, *gone, folder);
+  }
   return gone->score ? exit_done : exit_failed;
 }
 

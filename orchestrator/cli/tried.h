@@ -7,6 +7,8 @@
 
 namespace overnight::cli {
 
-int try_once(const core::Study& study, const std::filesystem::path& keeper, const std::filesystem::path& home);
+// `as_json`: the outcome on stdout, how it goes on stderr.
+int try_once(const core::Study& study, const std::filesystem::path& keeper, const std::filesystem::path& home,
+             bool as_json);
 
 }  // namespace overnight::cli

@@ -71,6 +71,20 @@ std::string read_grant(const std::string& text, json& grant) {
                        : "; did you mean \"" + near + "\"?");
 }
 
+// A grant below what is used is taken: it is a way to end a run. But nobody should do so without seeing it.
+void tell_what_is_used_up(const json& view, const core::RunId& run, const json& grant) {
+  if (!view.is_object()) return;
+  for (const json& one : view["runs"]) {
+    if (one["run"] != run.text) continue;
+    for (const json& line : one["budgets"]) {
+      const std::string name = line["name"], unit = line["unit"];
+      if (grant.contains(name) && line["used"] >= line["granted"])
+        std::cout << name << ": " << count_words(line["used"], unit) << " of " << count_words(line["granted"], unit)
+                  << " are used; nothing more is started on it\n";
+    }
+  }
+}
+
 int change(const Common& common, const store::RunFacts& facts, const Options& options) {
   if (options.reason.empty()) return refuse(exit_bad_input, "--set needs --reason WHY; it is kept in the journal");
   json grant = json::object();
@@ -85,6 +99,7 @@ int change(const Common& common, const store::RunFacts& facts, const Options& op
                   reply.error().explain + "; a budget can be changed while the run is being conducted");
   if (reply->status != 200) return refuse(exit_bad_input, "the budget was refused: " + refusal_of(*reply));
   std::cout << "budget: changed\n";
+  tell_what_is_used_up(json::parse(reply->body, nullptr, false), facts.run.id, grant);
   return exit_done;
 }
 

@@ -43,7 +43,7 @@ struct Options {
   StudyOptions study;
   std::string run;
   std::string run_id;  // set by --detach for the process behind it
-  bool detach = false, plain = false, all = false;
+  bool detach = false, plain = false, all = false, as_json = false;
 };
 
 fs::path keeper_beside(const fs::path& program) { return program.parent_path() / "overnight-worker"; }
@@ -61,9 +61,17 @@ bool conducts(const fs::path& home, const core::RunId& run) {
 // It ended before it answered: it was refused, or it was quick.
 int ended_at_once(const fs::path& log, int status) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(exit_failed);
-  std::ifstream in(log);
-  std::cerr << in.rdbuf();
-  std::cerr << "overnight: it has ended already, with exit code " << code << " (output in " << log.string() << ")\n";
+  {
+    std::ifstream in(log);
+    std::cerr << in.rdbuf();
+  }
+  // A run that was refused left nothing but what it said, and that was shown.
+  std::error_code ignored;
+  const fs::path folder = log.parent_path();
+  const bool refused = std::distance(fs::directory_iterator(folder, ignored), fs::directory_iterator()) == 1;
+  if (refused) fs::remove_all(folder, ignored);
+  std::cerr << "overnight: it has ended already, with exit code " << code
+            << (refused ? "" : " (output in " + log.string() + ")") << "\n";
   return code;
 }
 
@@ -245,10 +253,12 @@ void add_run(CLI::App& app, Common& common) {
   CLI::App* once =
       app.add_subcommand("try", "run the baseline once as it would be run at night, and show metric, time and memory");
   add_study_options(*once, options.study);
+  once->add_flag("--json", options.as_json, "print JSON");
   once->callback([&] {
     common.chosen = [&] {
       const auto study = read_study(options.study, common.home(), prices_file(common.program));
-      return study ? try_once(*study, keeper_beside(common.program), common.home()) : static_cast<int>(exit_bad_input);
+      return study ? try_once(*study, keeper_beside(common.program), common.home(), options.as_json)
+                   : static_cast<int>(exit_bad_input);
     };
   });
 }

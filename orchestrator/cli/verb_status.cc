@@ -7,6 +7,7 @@
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
@@ -49,10 +50,29 @@ void add_latch(json& view, const std::filesystem::path& home, const core::RunId&
 // `live` in the store only says that the last life worked on it; whether one runs now, the socket tells.
 enum class Orchestrator { none, silent, running };
 
-Orchestrator orchestrator_of(const std::filesystem::path& home) {
+// `view`: what it says, if it says anything; the store is up to core::wall_unsaid_max behind it.
+Orchestrator orchestrator_of(const std::filesystem::path& home, json& view) {
   const auto reply = call_api(home, "GET", "/v1/view", "", 2000);
-  if (reply) return Orchestrator::running;
-  return reply.error().refused ? Orchestrator::none : Orchestrator::silent;
+  if (!reply) return reply.error().refused ? Orchestrator::none : Orchestrator::silent;
+  view = json::parse(reply->body, nullptr, false);
+  return Orchestrator::running;
+}
+
+// The run as its orchestrator sees it now, if that works on it.
+const json* run_in(const json& view, const core::RunId& run) {
+  if (!view.is_object() || !view.contains("runs")) return nullptr;
+  for (const json& one : view["runs"]) {
+    if (one["run"] == run.text) return &one;
+  }
+  return nullptr;
+}
+
+// A reason may end with the tail of a log.
+std::string indented(const std::string& text) {
+  std::string out;
+  std::istringstream lines(clean_lines(text));
+  for (std::string line; std::getline(lines, line);) out += "  " + line + "\n";
+  return out;
 }
 
 const char* words_of(Orchestrator found) {
@@ -83,7 +103,8 @@ int show_runs(const Common& common, const Options& options) {
   }
   if (runs->items.empty()) return refuse(exit_not_found, "no run in " + common.home().string());
   std::vector<std::vector<std::string>> rows;
-  const bool conducted = orchestrator_of(common.home()) != Orchestrator::none;
+  json now;
+  const bool conducted = orchestrator_of(common.home(), now) != Orchestrator::none;
   for (const auto& facts : runs->items) {
     const core::Run& run = facts.run;
     const json view = server::view_of(run, 0, std::nullopt);
@@ -102,18 +123,25 @@ int show_breakers(const store::RunFacts& facts, bool as_json) {
     std::cout << view["breakers"].dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return exit_done;
   }
+  const auto state = [](const json& line) -> std::string {
+    if (line["tripped"]) return "tripped";
+    if (line["limit"] == 0) return "off";
+    if (line["seen"] < line["minimum"])
+      return "closed; judges from " + line["minimum"].dump() + " trials on, has seen " + line["seen"].dump();
+    return "closed";
+  };
   std::vector<std::vector<std::string>> rows;
-  for (const json& line : view["breakers"]) {
-    rows.push_back({line["breaker"], line["level"], line["value"].dump(), line["limit"].dump(),
-                    line["tripped"].get<bool>() ? "tripped" : "closed"});
-  }
+  for (const json& line : view["breakers"])
+    rows.push_back({line["breaker"], line["level"], line["value"].dump(), line["limit"].dump(), state(line)});
   std::cout << table({"breaker", "level", "value", "limit", "state"}, rows);
   return exit_done;
 }
 
 int show_status(const Common& common, const Options& options, store::HomeReader& reader, const store::RunFacts& facts) {
   json view = server::view_of(facts.run, 0, std::nullopt);
-  const Orchestrator found = orchestrator_of(common.home());
+  json now;
+  const Orchestrator found = orchestrator_of(common.home(), now);
+  if (const json* live = run_in(now, facts.run.id)) view = *live;
   const bool exists = found != Orchestrator::none;
   view["orchestrator"] = found == Orchestrator::running ? "running" : exists ? "does not answer" : "not running";
   add_latch(view, common.home(), facts.run.id);
@@ -127,7 +155,7 @@ int show_status(const Common& common, const Options& options, store::HomeReader&
     return exit_done;
   }
   std::cout << facts.run.id.text << ": " << state_words(common, facts, exists) << words_of(found) << "\n";
-  if (facts.run.end) std::cout << "  " << clean(facts.run.end->reason, 500) << "\n";
+  if (facts.run.end) std::cout << indented(facts.run.end->reason);
   const std::string latch = latch_words(common.home(), facts.run.id);
   if (!latch.empty()) std::cout << "  " << latch << "\n";
   json drawn{{"runs", json::array({view})}, {"slots", json::array()}};
@@ -155,7 +183,7 @@ int show_end(const Common& common, const std::string& run) {
   const auto facts = choose_run(**reader, common.home(), run);
   if (!facts) return exit_done;
   std::cout << facts->run.id.text << ": " << state_words(common, *facts, false)
-            << (facts->run.end ? ": " + clean(facts->run.end->reason, 500) : ", the orchestrator has ended") << "\n";
+            << (facts->run.end ? "\n" + indented(facts->run.end->reason) : ", the orchestrator has ended\n");
   return exit_done;
 }
 

@@ -191,20 +191,6 @@ int halt(const Common& common, const Options& options) {
 
 // ---- hold, release, enqueue ----
 
-int command(const Common& common, const std::string& verb, const json& body) {
-  const auto reply =
-      call_api(common.home(), "POST", "/v1/" + verb, body.dump(-1, ' ', false, json::error_handler_t::replace));
-  if (!reply)
-    return refuse(reply.error().refused ? exit_not_found : exit_failed,
-                  reply.error().explain + "; " + verb + " needs a run that is being conducted");
-  if (reply->status != 200) {
-    const bool missing = reply->status == 404;
-    return refuse(missing ? exit_not_found : exit_bad_input, verb + " was refused: " + refusal_of(*reply));
-  }
-  std::cout << verb << ": done\n";
-  return exit_done;
-}
-
 // The run that a command means; none: there is no such run, and why was printed.
 std::optional<core::RunId> named_run(const Common& common, const std::string& text, int& refused) {
   auto reader = open_reader(common.home());
@@ -218,12 +204,24 @@ std::optional<core::RunId> named_run(const Common& common, const std::string& te
   return std::nullopt;
 }
 
-int command_on_run(const Common& common, const std::string& verb, const std::string& run, json body) {
+int hold(const Common& common, const Options& options) {
   int refused = exit_not_found;
-  const auto named = named_run(common, run, refused);
+  const auto named = named_run(common, options.run, refused);
   if (!named) return refused;
-  body["run"] = named->text;
-  return command(common, verb, body);
+  const json body{{"run", named->text}, {"reason", options.reason}};
+  const auto reply =
+      call_api(common.home(), "POST", "/v1/hold", body.dump(-1, ' ', false, json::error_handler_t::replace));
+  if (!reply)
+    return refuse(reply.error().refused ? exit_not_found : exit_failed,
+                  reply.error().explain + "; hold needs a run that is being conducted");
+  if (reply->status != 200)
+    return refuse(reply->status == 404 ? exit_not_found : exit_bad_input, "hold was refused: " + refusal_of(*reply));
+  if (options.as_json) {
+    std::cout << json{{"run", named->text}, {"held", true}}.dump(2) << "\n";
+  } else {
+    std::cout << "held run " << named->text << "; what runs may end, overnight release lets it go on\n";
+  }
+  return exit_done;
 }
 
 // JSON lines or a JSON list of {"params": {...}} or of bare parameter objects.
@@ -322,10 +320,10 @@ int release(const Common& common, const Options& options) {
   const auto reply =
       call_api(common.home(), "POST", "/v1/release", body.dump(-1, ' ', false, json::error_handler_t::replace));
   if (!reply && !reply.error().refused) return refuse(exit_failed, reply.error().explain);
-  if (!reply) return release_stored(common.home(), run, options.reason);
+  if (!reply) return release_stored(common.home(), run, options.reason, options.as_json);
   if (reply->status != 200) return refuse(exit_bad_input, "release was refused: " + refusal_of(*reply));
   if (!body.contains("run")) return refuse(exit_not_found, "no run of this home is latched or held");
-  std::cout << "released run " << body["run"].get<std::string>() << "\n";
+  print_released({core::RunId{body["run"].get<std::string>()}}, options.as_json);
   return exit_done;
 }
 
@@ -342,16 +340,16 @@ void add_stops(CLI::App& app, Common& common) {
   stop->add_flag("--json", options.as_json, "print JSON");
   stop->callback([&] { common.chosen = [&] { return halt(common, options); }; });
 
-  CLI::App* hold = app.add_subcommand("hold", "admit and start nothing new; what runs may end");
-  hold->add_option("run", options.run, "the run; the newest if left out");
-  hold->add_option("--reason", options.reason, "kept in the journal")->required();
-  hold->callback([&] {
-    common.chosen = [&] { return command_on_run(common, "hold", options.run, {{"reason", options.reason}}); };
-  });
+  CLI::App* pause = app.add_subcommand("hold", "admit and start nothing new; what runs may end");
+  pause->add_option("run", options.run, "the run; the newest if left out");
+  pause->add_option("--reason", options.reason, "kept in the journal")->required();
+  pause->add_flag("--json", options.as_json, "print JSON");
+  pause->callback([&] { common.chosen = [&] { return hold(common, options); }; });
 
   CLI::App* lift = app.add_subcommand("release", "lift a hold or a latch");
   lift->add_option("run", options.run, "the run; everything that is stopped in this home if left out");
   lift->add_option("--reason", options.reason, "kept in the journal")->required();
+  lift->add_flag("--json", options.as_json, "print JSON");
   lift->callback([&] { common.chosen = [&] { return release(common, options); }; });
 
   CLI::App* push = app.add_subcommand("enqueue", "run these parameters before all other proposals");

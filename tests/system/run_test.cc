@@ -246,6 +246,11 @@ TEST(Try, ShowsTheBaselinesMetricAndTime) {
   const auto tried = run(folder, {"try", write_study(folder)});
   EXPECT_EQ(tried.exit_code, 0) << tried.output;
   EXPECT_NE(tried.output.find("loss = 0.5"), std::string::npos) << tried.output;
+  const std::string output = run(folder, {"try", "study.yaml", "--json"}).output;  // how it goes is on stderr
+  const json told = json::parse(output.substr(output.find("{\n")));
+  EXPECT_EQ(told["score"], 0.5);
+  EXPECT_EQ(told["cause"], "completed");
+  EXPECT_TRUE(told["phase_ms"].contains("train")) << told;
   EXPECT_EQ(run(folder, {"runs"}).exit_code, 5) << "trying is no run";
 }
 

@@ -47,7 +47,7 @@ TEST_F(Halts, AFileInTheFolderOfTheRunHaltsItAndDeletingTheFileLiftsNothing) {
   fs::remove(file);
   expect_latched();
   EXPECT_NE(notes().find("halt asked for by file (file)"), std::string::npos) << notes();
-  EXPECT_NE(notes().find("halt confirmed: 1 attempts were seen to be gone after"), std::string::npos) << notes();
+  EXPECT_NE(notes().find("halt confirmed: 1 attempt seen to be gone after"), std::string::npos) << notes();
 }
 
 TEST_F(Halts, WithoutTheOrchestratorAnswersWithinSecondsAndIsJournaledLater) {
@@ -102,7 +102,7 @@ TEST_F(Halts, AnOrchestratorThatHangsIsHaltedWithoutItsHelp) {
   EXPECT_EQ(program_->wait().exit_code, 3) << "it obeys when it wakes up";
   expect_latched();
   const auto told = run(folder_, {"status"});
-  EXPECT_NE(told.output.find("(offline): it hangs (1 keepers were seen to be gone after "), std::string::npos)
+  EXPECT_NE(told.output.find("(offline): it hangs (1 keeper was seen to be gone after "), std::string::npos)
       << "who halted, why and how long it took stands in the journal: " << told.output;
 }
 
@@ -206,11 +206,12 @@ TEST_F(Halts, AHoldAdmitsNothingNewUntilItIsReleased) {
   ASSERT_TRUE(program.says("run started"));
   EXPECT_EQ(run(folder_, {"hold"}).exit_code, 2) << "a hold needs a reason";
   EXPECT_EQ(run(folder_, {"hold", "nosuchrun", "--reason", "x"}).exit_code, 5);
-  EXPECT_EQ(run(folder_, {"hold", "--reason", "look first"}).exit_code, 0);
+  EXPECT_EQ(run_json(folder_, {"hold", "--reason", "look first"}), (json{{"run", run_id()}, {"held", true}}));
   ASSERT_TRUE(program.says("look first"));
   gate.open();
   EXPECT_EQ(run_json(folder_, {"status"})["hold"]["reason"], "look first");
-  EXPECT_EQ(run(folder_, {"release", run_id(), "--reason", "looked"}).exit_code, 0);
+  EXPECT_EQ(run_json(folder_, {"release", run_id(), "--reason", "looked"}),
+            (json{{"released", json::array({run_id()})}, {"home", false}}));
   ASSERT_TRUE(program.says("released by"));
   EXPECT_EQ(program.wait().exit_code, 0);
 }

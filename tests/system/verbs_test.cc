@@ -137,9 +137,25 @@ TEST(Validate, ReadsTheSiteFileOfTheHomeOrTheOneThatIsNamed) {
 TEST(Detached, AHomeInUseIsNoSuccess) {
   const Folder folder;
   const auto first = start_endless(folder);
+  const auto folders = [&] {
+    return std::distance(fs::directory_iterator(folder.path() / ".overnight" / "runs"), fs::directory_iterator());
+  };
+  const auto before = folders();
   const auto refused = run(folder, {"run", "study.yaml", "--detach"});
   EXPECT_EQ(refused.exit_code, 2) << refused.output;
   EXPECT_TRUE(says(refused, "is in use by process " + std::to_string(first->pid()))) << refused.output;
+  EXPECT_EQ(folders(), before) << "what was refused leaves nothing behind";
+}
+
+TEST(Verbs, AgreeOnWhatIsNoHome) {
+  const Folder folder;
+  const std::string study = write_study(folder);
+  folder.write(".overnight", "a file");
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"run", study}, {"status"}, {"runs"}, {"resume"}, {"budget"}, {"audit", "verify"}}) {
+    const auto refused = run(folder, verb);
+    EXPECT_EQ(refused.exit_code, verb[0] == "audit" ? 12 : 2) << verb[0] << ": " << refused.output;
+  }
 }
 
 TEST(Budget, IsChangedWhileARunIsConductedAndSaidInTheJournal) {
@@ -158,6 +174,9 @@ TEST(Budget, IsChangedWhileARunIsConductedAndSaidInTheJournal) {
   EXPECT_EQ(granted["wall"], 5 * 3'600'000);
   EXPECT_EQ(granted["actions"], 100'000) << "what was not named stays";
   EXPECT_TRUE(says(run(folder, {"status"}), "it goes well"));
+  EXPECT_FALSE(says(changed, "are used")) << changed.output;
+  const auto lowered = run(folder, {"budget", "--set", "actions=0", "--reason", "enough"});
+  EXPECT_TRUE(says(lowered, "actions: 0 of 0 are used; nothing more is started on it")) << lowered.output;
 }
 
 TEST(Logs, FollowUntilTheAttemptEndsAndCleanNothingForAPipe) {
