@@ -328,10 +328,11 @@ class Conductor {
     for (const bool whole_home : {true, false}) {
       const fs::path file = whole_home ? halt_file(what_.home) : halt_file(what_.home, what_.run);
       if (!fs::exists(fs::symlink_status(file, ignored))) continue;
-      file_seen_ = true;
       // Whoever halted past us, while we hung, wrote down who and why; that stands.
-      if (auto asked = halt_on_disk(what_.home, whole_home ? std::nullopt : std::optional(what_.run)))
-        return loop_->post(std::move(*asked));
+      auto asked = halt_on_disk(what_.home, whole_home ? std::nullopt : std::optional(what_.run));
+      if (!asked) continue;  // it is gone already: the next one must be seen
+      file_seen_ = true;
+      return halt(std::move(*asked));
     }
   }
 
