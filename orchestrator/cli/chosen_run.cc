@@ -30,6 +30,14 @@ int exit_code_of(const store::StoreError& error) {
   return exit_failed;
 }
 
+NotChosen no_home_at(const std::filesystem::path& place) {
+  std::error_code ignored;
+  const std::string where = std::filesystem::absolute(place).string();
+  if (std::filesystem::exists(place, ignored) && !std::filesystem::is_directory(place, ignored))
+    return {exit_bad_input, where + " is no home: it is no folder; --home or OVERNIGHT_HOME name another"};
+  return {exit_not_found, "no home at " + where + "; --home or OVERNIGHT_HOME name another"};
+}
+
 budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home) {
   auto reader = store::HomeReader::open(std::filesystem::absolute(home).string());
   if (reader) return std::move(*reader);

@@ -18,6 +18,9 @@ struct NotChosen {
 // What a home that cannot be opened means for the exit status; the same for every verb.
 int exit_code_of(const store::StoreError& error);
 
+// Why there is no home at this place: nothing is there (not found), or something else (bad input).
+NotChosen no_home_at(const std::filesystem::path& place);
+
 budgets::Result<std::unique_ptr<store::HomeReader>, NotChosen> open_reader(const std::filesystem::path& home);
 budgets::Result<store::RunFacts, NotChosen> choose_run(store::HomeReader& reader, const std::filesystem::path& home,
                                                        const std::string& text);

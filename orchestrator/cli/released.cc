@@ -53,8 +53,10 @@ void print_released(const std::vector<std::optional<core::RunId>>& lifted, bool 
 int release_stored(const fs::path& home, const std::optional<core::RunId>& run, const std::string& reason,
                    bool as_json) {
   std::error_code ignored;
-  if (!fs::exists(home / "home.db", ignored))
-    return refuse(exit_not_found, "no home at " + fs::absolute(home).string());
+  if (!fs::exists(home / "home.db", ignored)) {
+    const NotChosen none = no_home_at(home);
+    return refuse(none.code, none.why);
+  }
   RealClock clock;
   auto store = store::HomeStore::open(home.string(), store::HomeStore::Mode::read_write, clock.wall());
   if (!store) return refuse(exit_code_of(store.error()), store.error().explain);

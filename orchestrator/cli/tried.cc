@@ -8,6 +8,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/real_clock.h"
 #include "orchestrator/cli/terminal.h"
@@ -69,12 +70,16 @@ int try_once(const core::Study& study, const fs::path& keeper, const fs::path& h
   if (study.baseline.empty()) return refuse(exit_bad_input, "try runs the baseline, and this study has none");
   const auto point = core::canonical(study.space, study.baseline);
   if (!point) return refuse(exit_bad_input, "baseline: " + point.error().explain);
+  std::error_code ignored;
+  if (fs::exists(home, ignored) && !fs::is_directory(home, ignored)) {
+    const NotChosen none = no_home_at(home);
+    return refuse(none.code, none.why);
+  }
   RealClock clock;
   boost::asio::io_context io;
   std::optional<core::AttemptGone> gone;
   executors::LocalSettings settings;
   settings.home = fs::absolute(home) / "tried";
-  std::error_code ignored;
   fs::remove_all(settings.home / "runs" / "try", ignored);
   settings.home_uuid = "try";
   settings.keeper = keeper;

@@ -136,10 +136,10 @@ std::optional<core::RunId> run_to_halt(const fs::path& home, const std::string& 
 int halt_one(const Common& common, const Options& options, const std::string& reason) {
   const fs::path home = common.home();
   std::error_code ignored;
-  if (!fs::is_directory(home / "runs", ignored))
-    return refuse(exit_not_found,
-                  "no home at " + fs::absolute(home).string() +
-                      "; --home or OVERNIGHT_HOME name another, --everything halts all of this machine");
+  if (!fs::is_directory(home / "runs", ignored)) {
+    const NotChosen none = no_home_at(home);
+    return refuse(none.code, none.why + ", --everything halts all of this machine");
+  }
   std::optional<core::RunId> run;
   if (!options.run.empty()) {
     int refused = exit_not_found;

@@ -151,8 +151,17 @@ TEST(Verbs, AgreeOnWhatIsNoHome) {
   const Folder folder;
   const std::string study = write_study(folder);
   folder.write(".overnight", "a file");
-  for (const std::vector<std::string>& verb :
-       {std::vector<std::string>{"run", study}, {"status"}, {"runs"}, {"resume"}, {"budget"}, {"audit", "verify"}}) {
+  for (const std::vector<std::string>& verb : {std::vector<std::string>{"run", study},
+                                               {"try", study},
+                                               {"status"},
+                                               {"runs"},
+                                               {"resume"},
+                                               {"budget"},
+                                               {"report"},
+                                               {"halt"},
+                                               {"halt", "--offline"},
+                                               {"release", "--reason", "x"},
+                                               {"audit", "verify"}}) {
     const auto refused = run(folder, verb);
     EXPECT_EQ(refused.exit_code, verb[0] == "audit" ? 12 : 2) << verb[0] << ": " << refused.output;
   }
