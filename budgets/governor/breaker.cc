@@ -1,6 +1,7 @@
 #include "budgets/governor/breaker.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace overnight::budgets {
 namespace {
@@ -38,15 +39,14 @@ Reading not_finite(const Breakers& breakers, const BreakerSettings& settings) {
           std::to_string(bad) + " of the last " + std::to_string(seen) + " trials reported no finite number"};
 }
 
+// Of a breaker that judges by a count alone, from the first on.
+Reading by_count(std::string breaker, TripLevel level, std::int64_t value, std::int64_t limit, std::string reason) {
+  return {std::move(breaker), level, value, limit, value, 0, std::move(reason)};
+}
+
 Reading consecutive_crashes(const Breakers& breakers, const BreakerSettings& settings) {
-  const std::int64_t crashes = breakers.crashes_in_a_row;
-  return {"consecutive_crashes",
-          settings.on_consecutive_crashes,
-          crashes,
-          settings.consecutive_crashes,
-          crashes,
-          0,
-          std::to_string(crashes) + " trials in a row failed"};
+  return by_count("consecutive_crashes", settings.on_consecutive_crashes, breakers.crashes_in_a_row,
+                  settings.consecutive_crashes, std::to_string(breakers.crashes_in_a_row) + " trials in a row failed");
 }
 
 // In percent.
@@ -63,25 +63,15 @@ Reading crash_rate(const Breakers& breakers, const BreakerSettings& settings) {
 }
 
 Reading stagnation(const Breakers& breakers, const BreakerSettings& settings) {
-  const std::int64_t since = breakers.experiments_since_gain;
-  return {"stagnation",
-          settings.on_stagnation,
-          since,
-          settings.stagnation_experiments,
-          since,
-          0,
-          "no gain in " + std::to_string(since) + " experiments"};
+  return by_count("stagnation", settings.on_stagnation, breakers.experiments_since_gain,
+                  settings.stagnation_experiments,
+                  "no gain in " + std::to_string(breakers.experiments_since_gain) + " experiments");
 }
 
 Reading proposer_faults(const Breakers& breakers, const BreakerSettings& settings) {
-  const std::int64_t faults = breakers.proposer_faults_in_a_row;
-  return {"proposer_faults",
-          settings.on_proposer_faults,
-          faults,
-          settings.proposer_faults,
-          faults,
-          0,
-          std::to_string(faults) + " asks in a row brought no usable proposal"};
+  return by_count("proposer_faults", settings.on_proposer_faults, breakers.proposer_faults_in_a_row,
+                  settings.proposer_faults,
+                  std::to_string(breakers.proposer_faults_in_a_row) + " asks in a row brought no usable proposal");
 }
 
 Trip trip_of(const Reading& reading) { return {reading.breaker, reading.level, reading.reason}; }
