@@ -8,6 +8,8 @@
 //      and confirmations, each around its own mean) where that rests on more than its own scores do. That assumes that
 //      experiments are about equally noisy: one whose own scores say otherwise (spread_believed) keeps its own spread,
 //      but of an unstable one with a single score nothing shows it. Borrowed intervals are marked `pooled`.
+//      It also counts the degrees of freedom of each of them as its own. Experiments that were repeated on the same
+//      seeds share a part of their noise, so where that part is large a pooled interval is narrower than it should be.
 //   3. A score that was chosen because it is the best of many is too good on average. No formula here mends that: rank
 //      and judge what was chosen by scores that were measured afterwards, on fresh seeds.
 #pragma once
