@@ -1,6 +1,7 @@
-// The orchestrator's environment in the keeper's hands: in memory that is empty in every process forked from here (Linux
-// 4.14 and later; an older kernel copies it). What was forked ahead of an order can be read by tasks of the same user for
-// the moment before its exec, where no PID namespace keeps them apart; secrets that it was not given must not lie there.
+// The orchestrator's environment in the keeper's hands: in memory that is empty in every process forked from here
+// (Linux 4.14 and later; an older kernel copies it). What was forked ahead of an order can be read by tasks of the same
+// user for the moment before its exec, where no PID namespace keeps them apart; secrets that it was not given must not
+// lie there.
 #pragma once
 
 #include <cstddef>
