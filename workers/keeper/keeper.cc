@@ -39,6 +39,7 @@ class Attempt {
         limits_(order.limits, folder, groups_, settings.containment.needs_user_namespace),
         metrics_(order.objective, has_evaluate(order)),
         metrics_file_(folder.fd(), "metrics.jsonl"),
+        accounted_ms_(monotonic_ms()),
         parts_{order,
                folder,
                settings.containment,
@@ -48,7 +49,7 @@ class Attempt {
                limits_,
                metrics_,
                metrics_file_,
-               order.limits.wall_ms > 0 ? monotonic_ms() + order.limits.wall_ms : 0,
+               order.limits.wall_ms > 0 ? accounted_ms_ + order.limits.wall_ms : 0,
                settings.inherited,
                settings.program_folder,
                std::move(prepared)},
@@ -60,11 +61,10 @@ class Attempt {
 
   Receipt run() {
     receipt_.phase = order_.phases.front().phase;
-    set_up([&] {
-      await_lease();
-      if (!may_go_on()) return;
+    await_lease();
+    if (may_go_on()) {
       if (auto failure = lay_out()) end_with(std::move(*failure));
-    });
+    }
     for (const auto& phase : order_.phases) {
       if (!ended_ && may_go_on()) run_phase(phase);
     }
@@ -75,14 +75,14 @@ class Attempt {
 
  private:
   // The wall is often the sum of what the phases ask for: our own work must not be taken out of theirs, as far as the
-  // allowance that is reserved for a kill covers it.
-  template <typename Work>
-  void set_up(Work work) {
-    const std::int64_t from = monotonic_ms();
-    work();
-    const std::int64_t given = std::clamp<std::int64_t>(monotonic_ms() - from, 0, set_up_left_ms_);
+  // allowance that is reserved for a kill covers it. All time since the last phase is our own; returns the moment up to
+  // which it was accounted for, from which the next phase is to count.
+  std::int64_t begin_phase() {
+    const std::int64_t now = monotonic_ms();
+    const std::int64_t given = std::clamp<std::int64_t>(now - accounted_ms_, 0, set_up_left_ms_);
     set_up_left_ms_ -= given;
     if (parts_.wall_deadline_ms > 0) parts_.wall_deadline_ms += given;
+    return now;
   }
 
   void await_lease() {
@@ -170,10 +170,7 @@ class Attempt {
     if (phase.phase == Phase::evaluate) {
       sweep();
       base = "evaluate/";
-      set_up([&] {
-        if (auto failure = make_place("evaluate", phase)) end_with(std::move(*failure));
-      });
-      if (ended_) return;
+      if (auto failure = make_place("evaluate", phase)) return end_with(std::move(*failure));
     }
     // Again before each phase: the one before could have changed it.
     if (const auto written = folder_.write("experiment.json", order_.experiment_json); !written) {
@@ -181,7 +178,8 @@ class Attempt {
     }
     const std::string at = order_.directory + "/" + base;
     const PhasePlace place{at + "work", at + "home", at + "tmp"};
-    note_phase(PhaseRun(parts_, phase, place, base + "work").run());
+    note_phase(PhaseRun(parts_, phase, place, base + "work").run(begin_phase()));
+    accounted_ms_ = monotonic_ms();
   }
 
   void note_phase(PhaseEnd end) {
@@ -251,6 +249,7 @@ class Attempt {
   LimitWatch limits_;
   MetricBook metrics_;
   MetricsFile metrics_file_;
+  std::int64_t accounted_ms_;  // the monotonic moment at which the last phase ended
   AttemptParts parts_;
   Receipt receipt_;
   std::vector<std::string> notes_;

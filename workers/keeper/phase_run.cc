@@ -41,8 +41,8 @@ PhaseRun::PhaseRun(AttemptParts& attempt, const PhaseOrder& phase, const PhasePl
            {}},
       patterns_(phase.metrics) {}
 
-PhaseEnd PhaseRun::run() {
-  started_ms_ = monotonic_ms();
+PhaseEnd PhaseRun::run(std::int64_t started_ms) {
+  started_ms_ = started_ms;
   started_unix_ms_ = unix_ms();
   attempt_.metrics_file.begin();
   if (auto failure = start()) {

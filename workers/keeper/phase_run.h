@@ -47,7 +47,8 @@ struct PhaseEnd {
 class PhaseRun {
  public:
   PhaseRun(AttemptParts& attempt, const PhaseOrder& phase, const PhasePlace& place, const std::string& work_relative);
-  PhaseEnd run();
+  // The phase's time counts from started_ms, a moment of the monotonic clock that lies at most a little back.
+  PhaseEnd run(std::int64_t started_ms);
 
  private:
   struct Stream {
