@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct BudgetOptions {
   std::string run, reason;
   std::vector<std::string> grants;  // --set wall=10h
   bool as_json = false;
@@ -85,7 +85,7 @@ void tell_what_is_used_up(const json& view, const core::RunId& run, const json& 
   }
 }
 
-int change(const Common& common, const store::RunFacts& facts, const Options& options) {
+int change(const Common& common, const store::RunFacts& facts, const BudgetOptions& options) {
   if (options.reason.empty()) return refuse(exit_bad_input, "--set needs --reason WHY; it is kept in the journal");
   json grant = json::object();
   for (const std::string& text : options.grants) {
@@ -103,7 +103,7 @@ int change(const Common& common, const store::RunFacts& facts, const Options& op
   return exit_done;
 }
 
-int budget(const Common& common, const Options& options) {
+int budget(const Common& common, const BudgetOptions& options) {
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const auto facts = choose_run(**reader, common.home(), options.run);
@@ -114,7 +114,7 @@ int budget(const Common& common, const Options& options) {
 }  // namespace
 
 void add_budget(CLI::App& app, Common& common) {
-  static Options options;
+  static BudgetOptions options;
   CLI::App* verb =
       app.add_subcommand("budget", "what a run may spend, has reserved and has spent; --set changes a grant");
   verb->add_option("run", options.run, "the run's id or the beginning of it; the newest if left out");

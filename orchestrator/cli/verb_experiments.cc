@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct ExperimentsOptions {
   std::string run;
   std::string status;
   std::int64_t experiment = 0;
@@ -87,7 +87,7 @@ Judged judged_by(const std::vector<core::TrialRecord>& trials) {
   return judged;
 }
 
-int list(store::HomeReader& reader, const store::RunFacts& facts, const Options& options) {
+int list(store::HomeReader& reader, const store::RunFacts& facts, const ExperimentsOptions& options) {
   const auto experiments = all_experiments(reader, facts.run.id);
   const auto trials = all_trials(reader, facts.run.id);
   std::map<core::ExperimentId, std::vector<core::TrialRecord>> by_experiment;
@@ -118,7 +118,7 @@ int list(store::HomeReader& reader, const store::RunFacts& facts, const Options&
   return exit_done;
 }
 
-int show(store::HomeReader& reader, const store::RunFacts& facts, const Options& options) {
+int show(store::HomeReader& reader, const store::RunFacts& facts, const ExperimentsOptions& options) {
   const auto experiment = reader.experiment(core::ExperimentId{options.experiment});
   if (!experiment) return refuse(exit_failed, experiment.error().explain);
   if (!*experiment)
@@ -166,7 +166,7 @@ int with_run(const Common& common, const std::string& text, Show shown) {
 }  // namespace
 
 void add_experiments(CLI::App& app, Common& common) {
-  static Options options;
+  static ExperimentsOptions options;
   CLI::App* experiments = app.add_subcommand("experiments", "list the experiments of a run");
   experiments->add_option("run", options.run, "the run; the newest if left out");
   experiments->add_option("--status", options.status, "only queued, running, scored, failed or dropped ones")

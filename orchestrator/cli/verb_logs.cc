@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr int look_again_ms = 1000;  // where no event tells that a file has grown
 
-struct Options {
+struct LogsOptions {
   std::string run;
   std::int64_t experiment = 0;
   bool follow = false;
@@ -121,7 +121,7 @@ core::AttemptId newest_attempt(store::HomeReader& reader, const store::RunFacts&
 }
 
 // Each phase's file with what stands in it; bytes that are no UTF-8 are replaced.
-int print_json(const store::RunFacts& facts, const Options& options, core::AttemptId attempt,
+int print_json(const store::RunFacts& facts, const LogsOptions& options, core::AttemptId attempt,
                const std::vector<fs::path>& files) {
   nlohmann::json out{{"run", facts.run.id.text},
                      {"experiment", options.experiment},
@@ -140,7 +140,7 @@ int print_json(const store::RunFacts& facts, const Options& options, core::Attem
   return exit_done;
 }
 
-int logs(const Common& common, const Options& options) {
+int logs(const Common& common, const LogsOptions& options) {
   if (options.follow && options.as_json) return refuse(exit_bad_input, "--follow prints as it comes; leave out --json");
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
@@ -175,7 +175,7 @@ int logs(const Common& common, const Options& options) {
 }  // namespace
 
 void add_logs(CLI::App& app, Common& common) {
-  static Options options;
+  static LogsOptions options;
   CLI::App* verb = app.add_subcommand("logs", "what an experiment printed, in its newest attempt");
   verb->add_option("experiment", options.experiment, "its number")->required();
   verb->add_option("--run", options.run, "the run; that of the experiment if left out");

@@ -11,7 +11,7 @@
 namespace overnight::cli {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::string run, format, output;
   bool as_json = false;
 };
@@ -32,7 +32,7 @@ int deliver(const std::string& text, const std::string& output) {
   return exit_done;
 }
 
-int report_run(const Common& common, const Options& options) {
+int report_run(const Common& common, const ReportOptions& options) {
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const auto facts = choose_run(**reader, common.home(), options.run);
@@ -49,7 +49,7 @@ int report_run(const Common& common, const Options& options) {
 }  // namespace
 
 void add_report(CLI::App& app, Common& common) {
-  static Options options;
+  static ReportOptions options;
   CLI::App* verb = app.add_subcommand("report", "the ranked report of a run");
   verb->add_option("run", options.run, "the run; the newest if left out");
   verb->add_option("--format", options.format, "html, md, csv (all trials) or json (everything); a table if left out");

@@ -39,7 +39,7 @@ constexpr const char* signals_help =
     "folder: halt, latched until overnight release.";
 constexpr int detach_wait_ms = 20'000;  // for the detached orchestrator to answer
 
-struct Options {
+struct RunOptions {
   StudyOptions study;
   std::string run;
   std::string run_id;  // set by --detach for the process behind it
@@ -118,7 +118,7 @@ std::vector<std::string> again(const Common& common, std::initializer_list<std::
   return arguments;
 }
 
-int run(const Common& common, const Options& options) {
+int run(const Common& common, const RunOptions& options) {
   const fs::path prices = prices_file(common.program);
   const auto study = read_study(options.study, common.home(), prices);
   if (!study) return exit_bad_input;
@@ -155,7 +155,7 @@ void put_in_order(const fs::path& home) {
 }
 
 // The newest run that can go on, or the one that was named.
-int resume(const Common& common, const Options& options) {
+int resume(const Common& common, const RunOptions& options) {
   put_in_order(common.home());
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
@@ -194,7 +194,7 @@ bool is_interrupted(const fs::path& home, const store::RunFacts& facts) {
 }
 
 // For a service manager after a reboot: the runs that were cut off, the newest first, one after the other.
-int resume_interrupted(const Common& common, Options options) {
+int resume_interrupted(const Common& common, RunOptions options) {
   const fs::path home = common.home();
   std::error_code ignored;
   int worst = exit_done;
@@ -228,7 +228,7 @@ int resume_interrupted(const Common& common, Options options) {
 }  // namespace
 
 void add_run(CLI::App& app, Common& common) {
-  static Options options;
+  static RunOptions options;
   CLI::App* start = app.add_subcommand("run", "start a run of a study and conduct it to its end");
   start->footer(signals_help);
   add_study_options(*start, options.study);

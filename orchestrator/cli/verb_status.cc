@@ -23,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct StatusOptions {
   std::string run;
   bool as_json = false;
   bool once = false;
@@ -87,7 +87,7 @@ const char* words_of(Orchestrator found) {
   return "";
 }
 
-int show_runs(const Common& common, const Options& options) {
+int show_runs(const Common& common, const StatusOptions& options) {
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const auto runs = (*reader)->runs(0, store::page_max);
@@ -137,7 +137,8 @@ int show_breakers(const store::RunFacts& facts, bool as_json) {
   return exit_done;
 }
 
-int show_status(const Common& common, const Options& options, store::HomeReader& reader, const store::RunFacts& facts) {
+int show_status(const Common& common, const StatusOptions& options, store::HomeReader& reader,
+                const store::RunFacts& facts) {
   json view = server::view_of(facts.run, 0, std::nullopt);
   json now;
   const Orchestrator found = orchestrator_of(common.home(), now);
@@ -190,7 +191,7 @@ int show_end(const Common& common, const std::string& run) {
 // Looks again and again, until the orchestrator ends or the person leaves; leaving changes nothing of the run.
 class Watch {
  public:
-  Watch(const Common& common, const Options& options)
+  Watch(const Common& common, const StatusOptions& options)
       : common_(common), options_(options), is_screen_(is_screen(STDOUT_FILENO)), screen_(STDOUT_FILENO) {}
 
   int run() {
@@ -250,14 +251,14 @@ class Watch {
   }
 
   const Common& common_;
-  const Options& options_;
+  const StatusOptions& options_;
   bool is_screen_;
   Screen screen_;
   bool seen_ = false;
   std::string run_, last_;
 };
 
-int watch(const Common& common, const Options& options) { return Watch(common, options).run(); }
+int watch(const Common& common, const StatusOptions& options) { return Watch(common, options).run(); }
 
 template <typename Show>
 int with_run(const Common& common, const std::string& text, Show show) {
@@ -268,7 +269,7 @@ int with_run(const Common& common, const std::string& text, Show show) {
   return show(**reader, *facts);
 }
 
-CLI::App* data_verb(CLI::App& app, const char* name, const char* help, Options& options, bool takes_run) {
+CLI::App* data_verb(CLI::App& app, const char* name, const char* help, StatusOptions& options, bool takes_run) {
   CLI::App* verb = app.add_subcommand(name, help);
   if (takes_run) verb->add_option("run", options.run, "the run's id or the beginning of it; the newest if left out");
   verb->add_flag("--json", options.as_json, "print JSON");
@@ -278,7 +279,7 @@ CLI::App* data_verb(CLI::App& app, const char* name, const char* help, Options& 
 }  // namespace
 
 void add_status(CLI::App& app, Common& common) {
-  static Options options;  // one process, one verb
+  static StatusOptions options;  // one process, one verb
   data_verb(app, "runs", "list the runs of this home", options, false)->callback([&] {
     common.chosen = [&] { return show_runs(common, options); };
   });

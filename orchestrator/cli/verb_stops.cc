@@ -28,7 +28,7 @@ constexpr int confirm_wait_ms = 15'000;  // how long `halt` waits for the proof 
 constexpr int answer_wait_ms = 3'000;    // an orchestrator that takes longer is hung: it is halted without its help
 constexpr int look_again_ms = 20;
 
-struct Options {
+struct StopOptions {
   std::string run, reason, file;
   bool everything = false, offline = false, as_json = false;
 };
@@ -133,7 +133,7 @@ std::optional<core::RunId> run_to_halt(const fs::path& home, const std::string& 
   return std::nullopt;
 }
 
-int halt_one(const Common& common, const Options& options, const std::string& reason) {
+int halt_one(const Common& common, const StopOptions& options, const std::string& reason) {
   const fs::path home = common.home();
   std::error_code ignored;
   if (!fs::is_directory(home / "runs", ignored)) {
@@ -155,7 +155,7 @@ int halt_one(const Common& common, const Options& options, const std::string& re
   return outcome.confirmed ? exit_done : exit_unconfirmed;
 }
 
-int halt_everything(const Options& options, const std::string& reason) {
+int halt_everything(const StopOptions& options, const std::string& reason) {
   // Side by side: a home that hangs must not keep the others waiting.
   std::vector<std::future<HaltOutcome>> halts;
   for (const fs::path& home : registered_homes()) {
@@ -182,7 +182,7 @@ int halt_everything(const Options& options, const std::string& reason) {
   return confirmed ? exit_done : exit_unconfirmed;
 }
 
-int halt(const Common& common, const Options& options) {
+int halt(const Common& common, const StopOptions& options) {
   const std::string reason = options.reason.empty() ? "no reason given" : options.reason;
   if (options.everything && !options.run.empty())
     return refuse(exit_bad_input, "--everything halts all homes; it takes no run");
@@ -204,7 +204,7 @@ std::optional<core::RunId> named_run(const Common& common, const std::string& te
   return std::nullopt;
 }
 
-int hold(const Common& common, const Options& options) {
+int hold(const Common& common, const StopOptions& options) {
   int refused = exit_not_found;
   const auto named = named_run(common, options.run, refused);
   if (!named) return refused;
@@ -269,7 +269,7 @@ std::string last_event(const std::string& body, const std::string& kind) {
   return last;
 }
 
-int enqueue(const Common& common, const Options& options) {
+int enqueue(const Common& common, const StopOptions& options) {
   std::string error;
   const auto proposals = read_proposals(options.file, error);
   if (!proposals) return refuse(exit_bad_input, error);
@@ -306,7 +306,7 @@ std::optional<core::RunId> newest_stopped(const Common& common) {
   return std::nullopt;
 }
 
-int release(const Common& common, const Options& options) {
+int release(const Common& common, const StopOptions& options) {
   if (options.reason.find_first_not_of(" \t\n") == std::string::npos)
     return refuse(exit_bad_input, "--reason is empty; say why, it is kept in the journal");
   std::optional<core::RunId> run;
@@ -330,7 +330,7 @@ int release(const Common& common, const Options& options) {
 }  // namespace
 
 void add_stops(CLI::App& app, Common& common) {
-  static Options options;
+  static StopOptions options;
   CLI::App* stop =
       app.add_subcommand("halt", "kill everything that runs, now, and prove that it is gone; latched until released");
   stop->add_option("run", options.run, "only this run; all runs of the home if left out");
