@@ -117,16 +117,24 @@ std::optional<double> standard_deviation(const Sample& sample) {
   return std::sqrt(sample.deviations / static_cast<double>(sample.n - 1));
 }
 
-std::optional<Noise> pooled_noise(std::span<const Sample> repeated) {
-  double deviations = 0;
+std::optional<Noise> pooled_noise(std::span<const OnCommonSeeds> repeated) {
+  double weighted = 0;
   std::int64_t degrees = 0;
-  for (const Sample& sample : repeated) {
-    if (sample.n < 2) continue;
-    deviations += sample.deviations;
-    degrees += sample.n - 1;
+  for (const OnCommonSeeds& group : repeated) {
+    double deviations = 0;
+    std::int64_t own = 0, most = 0;
+    for (const Sample& sample : group) {
+      if (sample.n < 2) continue;
+      deviations += sample.deviations;
+      own += sample.n - 1;
+      most = std::max(most, sample.n - 1);
+    }
+    if (own == 0) continue;
+    weighted += deviations / static_cast<double>(own) * static_cast<double>(most);
+    degrees += most;
   }
   if (degrees == 0) return std::nullopt;
-  return Noise{std::sqrt(deviations / static_cast<double>(degrees)), degrees};
+  return Noise{std::sqrt(weighted / static_cast<double>(degrees)), degrees};
 }
 
 Estimate estimate(const Sample& sample, const std::optional<Noise>& noise, double confidence) {

@@ -8,8 +8,9 @@
 //      and confirmations, each around its own mean) where that rests on more than its own scores do. That assumes that
 //      experiments are about equally noisy: one whose own scores say otherwise (spread_believed) keeps its own spread,
 //      but of an unstable one with a single score nothing shows it. Borrowed intervals are marked `pooled`.
-//      It also counts the degrees of freedom of each of them as its own. Experiments that were repeated on the same
-//      seeds share a part of their noise, so where that part is large a pooled interval is narrower than it should be.
+//      Experiments that were repeated on the same seeds share an unknown part of their noise. They are counted as if
+//      they shared all of it: together they have the degrees of freedom of one. Their intervals are wider for that,
+//      never narrower than they say.
 //   3. A score that was chosen because it is the best of many is too good on average. No formula here mends that: rank
 //      and judge what was chosen by scores that were measured afterwards, on fresh seeds.
 #pragma once
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace overnight::evals {
 
@@ -48,12 +50,15 @@ struct Interval {
 // The standard deviation of one score around its experiment's mean, from all repeated experiments together.
 struct Noise {
   double deviation = 0;
-  std::int64_t degrees = 0;  // of freedom: the sum of n - 1
+  std::int64_t degrees = 0;  // of freedom: the sum, over common seeds, of n - 1
   bool operator==(const Noise&) const = default;
 };
 
-// None if nothing was repeated.
-std::optional<Noise> pooled_noise(std::span<const Sample> repeated);
+// Experiments that were repeated on the same seeds.
+using OnCommonSeeds = std::vector<Sample>;
+
+// None if nothing was repeated. Each group has the variance pooled over its experiments, and weighs by its degrees.
+std::optional<Noise> pooled_noise(std::span<const OnCommonSeeds> repeated);
 
 struct Estimate {
   double mean = 0;

@@ -60,10 +60,10 @@ void rank(const core::Run& run, Findings& found) {
 }
 
 std::optional<evals::Noise> noise_of(const Findings& found) {
-  std::vector<evals::Sample> repeated;
-  if (found.baseline) repeated.push_back(found.baseline->judged());
+  std::vector<evals::OnCommonSeeds> repeated(2);  // all confirmations have the same seeds, which no baseline saw
+  if (found.baseline) repeated[0].push_back(found.baseline->judged());
   for (const Result& result : found.ranked) {
-    if (result.confirmed()) repeated.push_back(result.confirm);
+    if (result.confirmed()) repeated[1].push_back(result.confirm);
   }
   return evals::pooled_noise(repeated);
 }

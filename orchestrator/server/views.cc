@@ -50,9 +50,9 @@ json budgets_of(const Run& run) {
 
 // What replicates of the baseline and confirmations tell about the noise, as far as State remembers them.
 std::optional<evals::Noise> noise_of(const Run& run) {
-  std::vector<evals::Sample> repeated;
-  if (run.baseline) repeated.push_back(run.baseline->search);
-  for (const core::Leader& leader : run.leaders) repeated.push_back(leader.confirm);
+  std::vector<evals::OnCommonSeeds> repeated(2);  // as the report does it
+  if (run.baseline) repeated[0].push_back(run.baseline->search);
+  for (const core::Leader& leader : run.leaders) repeated[1].push_back(leader.confirm);
   return evals::pooled_noise(repeated);
 }
 
