@@ -10,6 +10,7 @@
 namespace overnight::cli {
 namespace {
 
+constexpr int view_wait_ms = 2000;  // one that takes longer is called silent
 constexpr std::size_t reply_bytes_max = 64 * 1024 * 1024;
 
 std::size_t append(char* data, std::size_t size, std::size_t count, void* to) {
@@ -62,6 +63,13 @@ budgets::Result<ApiReply, ApiSilence> call_api(const std::filesystem::path& home
   long status = 0;
   curl_easy_getinfo(call.handle.get(), CURLINFO_RESPONSE_CODE, &status);
   return ApiReply{static_cast<int>(status), std::move(call.reply)};
+}
+
+Orchestrator orchestrator_of(const std::filesystem::path& home, std::string& view) {
+  auto reply = call_api(home, "GET", "/v1/view", "", view_wait_ms);
+  if (!reply) return reply.error().refused ? Orchestrator::none : Orchestrator::silent;
+  view = std::move(reply->body);
+  return Orchestrator::running;
 }
 
 std::string refusal_of(const ApiReply& reply) {

@@ -26,6 +26,12 @@ budgets::Result<ApiReply, ApiSilence> call_api(const std::filesystem::path& home
 
 std::filesystem::path api_socket(const std::filesystem::path& home);
 
+// `live` in the store only says that the last life worked on a run; whether one works now, the socket tells.
+enum class Orchestrator { none, silent, running };
+
+// `view`: what it says of its runs, in JSON, if it says anything; the store is up to core::wall_unsaid_max behind it.
+Orchestrator orchestrator_of(const std::filesystem::path& home, std::string& view);
+
 // What a refusal says, in words.
 std::string refusal_of(const ApiReply& reply);
 

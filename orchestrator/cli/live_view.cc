@@ -215,6 +215,8 @@ Line tally_line(const json& run) {
   if (failed > 0) line.add(", ").add(fmt::format("{} failed ({})", failed, causes), Tone::warn);
   line.add(
       fmt::format(", {} queued, {} running", run["queued"].get<std::int64_t>(), run["running"].get<std::int64_t>()));
+  if (const std::int64_t cut = run.value("interrupted", std::int64_t{0}); cut > 0)
+    line.add(fmt::format(" ({} of the queued {} cut off)", cut, cut == 1 ? "was" : "were"), Tone::warn);
   if (counts["retries"].get<std::int64_t>() > 0)
     line.add(fmt::format(", {} retried", counts["retries"].get<std::int64_t>()), Tone::dim);
   return line;

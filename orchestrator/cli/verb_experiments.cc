@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "orchestrator/cli/api_client.h"
 #include "orchestrator/cli/chosen_run.h"
 #include "orchestrator/cli/exit_codes.h"
 #include "orchestrator/cli/published_report.h"
@@ -87,8 +88,25 @@ Judged judged_by(const std::vector<core::TrialRecord>& trials) {
   return judged;
 }
 
-int list(store::HomeReader& reader, const store::RunFacts& facts, const ExperimentsOptions& options) {
-  const auto experiments = all_experiments(reader, facts.run.id);
+// The store's word for what an orchestrator that died left in the middle is still "running".
+struct Statuses {
+  bool cut_off = false;
+
+  std::string of(const core::ExperimentRecord& experiment) const {
+    return cut_off && experiment.status == "running" ? "interrupted" : experiment.status;
+  }
+};
+
+Statuses statuses_in(const std::filesystem::path& home) {
+  std::string view;
+  return {orchestrator_of(home, view) == Orchestrator::none};
+}
+
+int list(const Common& common, store::HomeReader& reader, const store::RunFacts& facts,
+         const ExperimentsOptions& options) {
+  const Statuses statuses = statuses_in(common.home());
+  auto experiments = all_experiments(reader, facts.run.id);
+  for (auto& experiment : experiments) experiment.status = statuses.of(experiment);
   const auto trials = all_trials(reader, facts.run.id);
   std::map<core::ExperimentId, std::vector<core::TrialRecord>> by_experiment;
   for (const auto& trial : trials) by_experiment[trial.experiment].push_back(trial);
@@ -118,12 +136,14 @@ int list(store::HomeReader& reader, const store::RunFacts& facts, const Experime
   return exit_done;
 }
 
-int show(store::HomeReader& reader, const store::RunFacts& facts, const ExperimentsOptions& options) {
-  const auto experiment = reader.experiment(core::ExperimentId{options.experiment});
+int show(const Common& common, store::HomeReader& reader, const store::RunFacts& facts,
+         const ExperimentsOptions& options) {
+  auto experiment = reader.experiment(core::ExperimentId{options.experiment});
   if (!experiment) return refuse(exit_failed, experiment.error().explain);
   if (!*experiment)
     return refuse(exit_not_found, "no experiment " + std::to_string(options.experiment) +
                                       " in this home; overnight experiments lists those of " + facts.run.id.text);
+  (*experiment)->status = statuses_in(common.home()).of(**experiment);
   const auto trials = reader.trials_of(core::ExperimentId{options.experiment});
   if (!trials) return refuse(exit_failed, trials.error().explain);
   if (options.as_json) {
@@ -169,12 +189,13 @@ void add_experiments(CLI::App& app, Common& common) {
   static ExperimentsOptions options;
   CLI::App* experiments = app.add_subcommand("experiments", "list the experiments of a run");
   experiments->add_option("run", options.run, "the run; the newest if left out");
-  experiments->add_option("--status", options.status, "only queued, running, scored, failed or dropped ones")
-      ->check(CLI::IsMember({"queued", "running", "scored", "failed", "dropped"}));
+  experiments
+      ->add_option("--status", options.status, "only queued, running, interrupted, scored, failed or dropped ones")
+      ->check(CLI::IsMember({"queued", "running", "interrupted", "scored", "failed", "dropped"}));
   experiments->add_flag("--json", options.as_json, "print JSON");
   experiments->callback([&] {
     common.chosen = [&] {
-      return with_run(common, options.run, [&](auto& r, const auto& f) { return list(r, f, options); });
+      return with_run(common, options.run, [&](auto& r, const auto& f) { return list(common, r, f, options); });
     };
   });
 
@@ -184,7 +205,7 @@ void add_experiments(CLI::App& app, Common& common) {
   one->add_flag("--json", options.as_json, "print JSON");
   one->callback([&] {
     common.chosen = [&] {
-      return with_run(common, options.run, [&](auto& r, const auto& f) { return show(r, f, options); });
+      return with_run(common, options.run, [&](auto& r, const auto& f) { return show(common, r, f, options); });
     };
   });
 }

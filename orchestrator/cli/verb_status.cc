@@ -47,15 +47,19 @@ void add_latch(json& view, const std::filesystem::path& home, const core::RunId&
   view["latch_on_disk"] = words.empty() ? json(nullptr) : json(words);
 }
 
-// `live` in the store only says that the last life worked on it; whether one runs now, the socket tells.
-enum class Orchestrator { none, silent, running };
-
-// `view`: what it says, if it says anything; the store is up to core::wall_unsaid_max behind it.
 Orchestrator orchestrator_of(const std::filesystem::path& home, json& view) {
-  const auto reply = call_api(home, "GET", "/v1/view", "", 2000);
-  if (!reply) return reply.error().refused ? Orchestrator::none : Orchestrator::silent;
-  view = json::parse(reply->body, nullptr, false);
-  return Orchestrator::running;
+  std::string body;
+  const Orchestrator found = orchestrator_of(home, body);
+  view = json::parse(body, nullptr, false);
+  return found;
+}
+
+// What an orchestrator that died left in the middle runs again when the run is resumed: it is running no more.
+void cut_off(json& view) {
+  const auto was_running = view["running"].get<std::int64_t>();
+  view["interrupted"] = was_running;
+  view["queued"] = view["queued"].get<std::int64_t>() + was_running;
+  view["running"] = 0;
 }
 
 // The run as its orchestrator sees it now, if that works on it.
@@ -144,6 +148,7 @@ int show_status(const Common& common, const StatusOptions& options, store::HomeR
   const Orchestrator found = orchestrator_of(common.home(), now);
   if (const json* live = run_in(now, facts.run.id)) view = *live;
   const bool exists = found != Orchestrator::none;
+  if (!exists && !facts.run.end) cut_off(view);
   view["orchestrator"] = found == Orchestrator::running ? "running" : exists ? "does not answer" : "not running";
   add_latch(view, common.home(), facts.run.id);
   const auto notes = reader.last_notes(facts.run.id, 12);

@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <fstream>
 #include <future>
@@ -269,6 +270,16 @@ std::string last_event(const std::string& body, const std::string& kind) {
   return last;
 }
 
+// Of "... enqueued 3 proposals, 2 admitted; number 3: ..."; 0 if it came too late.
+std::int64_t admitted_in(const std::string& told) {
+  const std::size_t end = told.find(" admitted");
+  const std::size_t comma = told.rfind(", ", end);
+  std::int64_t admitted = 0;
+  if (end != std::string::npos && comma != std::string::npos)
+    std::from_chars(told.data() + comma + 2, told.data() + end, admitted);
+  return admitted;
+}
+
 int enqueue(const Common& common, const StopOptions& options) {
   std::string error;
   const auto proposals = read_proposals(options.file, error);
@@ -283,15 +294,15 @@ int enqueue(const Common& common, const StopOptions& options) {
   if (reply->status != 200)
     return refuse(reply->status == 404 ? exit_not_found : exit_bad_input, "enqueue was refused: " + refusal_of(*reply));
   const std::string told = last_event(reply->body, " enqueue ");
-  const bool none = told.find(" 0 admitted") != std::string::npos || told.find("too late") != std::string::npos;
+  const std::int64_t admitted = admitted_in(told);
   if (options.as_json) {
-    std::cout << json{{"run", named->text}, {"offered", proposals->size()}, {"any_admitted", !none}, {"told", told}}
+    std::cout << json{{"run", named->text}, {"offered", proposals->size()}, {"admitted", admitted}, {"told", told}}
                      .dump(2, ' ', false, json::error_handler_t::replace)
               << "\n";
   } else {
-    std::cout << (told.empty() ? "enqueue: done" : told) << "\n";
+    std::cout << (told.empty() ? "enqueue: the orchestrator did not say what came of it" : told) << "\n";
   }
-  return none ? exit_bad_input : exit_done;
+  return admitted < static_cast<std::int64_t>(proposals->size()) ? exit_bad_input : exit_done;
 }
 
 // What a release without a name means while an orchestrator lives: the newest run that is latched or held.

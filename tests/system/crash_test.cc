@@ -124,6 +124,23 @@ TEST(KillNine, WallTimeOfALifeInWhichNothingHappenedIsNotLost) {
   EXPECT_GE(wall_used(folder), used);
 }
 
+TEST(KillNine, WhatItCutOffIsNotCalledRunning) {
+  const Folder folder;
+  const auto program = start_endless(folder);
+  program->signal(SIGKILL);
+  program->wait();
+  const json status = run_json(folder, {"status"});
+  EXPECT_EQ(status["running"], 0);
+  EXPECT_GE(status["interrupted"], 1);
+  EXPECT_GE(status["queued"], status["interrupted"]);
+  EXPECT_NE(run(folder, {"status"}).output.find("cut off"), std::string::npos);
+  const json list = run_json(folder, {"experiments", "--status", "interrupted"});
+  ASSERT_GE(list.size(), 1u);
+  EXPECT_EQ(list[0]["status"], "interrupted");
+  EXPECT_EQ(run_json(folder, {"show", list[0]["experiment"].dump()})["status"], "interrupted");
+  EXPECT_EQ(run_json(folder, {"experiments", "--status", "running"}).size(), 0u);
+}
+
 // Keepers of this folder that live now.
 std::vector<pid_t> keepers_in(const Folder& folder) {
   std::vector<pid_t> keepers;

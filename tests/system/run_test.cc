@@ -234,6 +234,10 @@ TEST(Verbs, EnqueuedPointsRunBeforeOthers) {
   ASSERT_TRUE(program.says("run started"));
   folder.write("points.jsonl", "{\"x\": 0.125}\n");
   EXPECT_EQ(run(folder, {"enqueue", "points.jsonl"}).exit_code, 0);
+  folder.write("mixed.jsonl", "{\"x\": 0.25}\n{\"x\": 7}\n{\"x\": 0.125}\n");
+  const auto mixed = run(folder, {"enqueue", "mixed.jsonl", "--json"});
+  EXPECT_EQ(mixed.exit_code, 2) << "not all were admitted";
+  EXPECT_EQ(json::parse(mixed.output)["admitted"], 1) << mixed.output;
   gate.open();
   EXPECT_EQ(program.wait().exit_code, 0);
   const json experiments = run_json(folder, {"experiments"});
