@@ -47,7 +47,7 @@ void add_latch(json& view, const std::filesystem::path& home, const core::RunId&
   view["latch_on_disk"] = words.empty() ? json(nullptr) : json(words);
 }
 
-Orchestrator orchestrator_of(const std::filesystem::path& home, json& view) {
+Orchestrator ask_orchestrator(const std::filesystem::path& home, json& view) {
   std::string body;
   const Orchestrator found = orchestrator_of(home, body);
   view = json::parse(body, nullptr, false);
@@ -108,7 +108,7 @@ int show_runs(const Common& common, const StatusOptions& options) {
   if (runs->items.empty()) return refuse(exit_not_found, "no run in " + common.home().string());
   std::vector<std::vector<std::string>> rows;
   json now;
-  const bool conducted = orchestrator_of(common.home(), now) != Orchestrator::none;
+  const bool conducted = ask_orchestrator(common.home(), now) != Orchestrator::none;
   for (const auto& facts : runs->items) {
     const core::Run& run = facts.run;
     const json view = server::view_of(run, 0, std::nullopt);
@@ -145,7 +145,7 @@ int show_status(const Common& common, const StatusOptions& options, store::HomeR
                 const store::RunFacts& facts) {
   json view = server::view_of(facts.run, 0, std::nullopt);
   json now;
-  const Orchestrator found = orchestrator_of(common.home(), now);
+  const Orchestrator found = ask_orchestrator(common.home(), now);
   if (const json* live = run_in(now, facts.run.id)) view = *live;
   const bool exists = found != Orchestrator::none;
   if (!exists && !facts.run.end) cut_off(view);
