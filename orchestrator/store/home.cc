@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +58,16 @@ StoreError held_by(const HomePaths& paths, const HomeLock::Holder& holder) {
           fmt::format("the home {} is in use by {}; talk to that one (`overnight status`, `overnight halt`), wait for "
                       "its end, or name another home with --home",
                       paths.home, who)};
+}
+
+// What a process was just starting when it was killed has its open files, and so its locks, until it is another
+// program.
+constexpr int look_every_ms = 5;
+constexpr int looks_at_the_dead_max = 1000;
+
+bool is_gone(const HomeLock::Holder& holder) {
+  return holder.pid > 0 && holder.host == host_name() && ::kill(static_cast<pid_t>(holder.pid), 0) != 0 &&
+         errno == ESRCH;
 }
 
 Stored<void> check_folder(const HomePaths& paths) {
@@ -120,12 +132,14 @@ Stored<HomeLock> HomeLock::take(const HomePaths& paths, budgets::WallTime now) {
   Descriptor file(::open(paths.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.is_open()) return budgets::unexpected(error_of_errno(errno, "lock the home by", paths.lock));
   struct flock wanted = whole_file(F_WRLCK);
-  if (::fcntl(file.number(), F_OFD_SETLK, &wanted) != 0) {
+  for (int look = 0; ::fcntl(file.number(), F_OFD_SETLK, &wanted) != 0; ++look) {
     if (errno != EAGAIN && errno != EACCES) {
       return budgets::unexpected(error_of_errno(errno, "lock the home by", paths.lock));
     }
     const Stored<std::optional<std::string>> text = read_whole(paths.lock, lock_bytes_max);
-    return budgets::unexpected(held_by(paths, text && *text ? holder_from(**text) : Holder{}));
+    const Holder holder = text && *text ? holder_from(**text) : Holder{};
+    if (!is_gone(holder) || look == looks_at_the_dead_max) return budgets::unexpected(held_by(paths, holder));
+    ::poll(nullptr, 0, look_every_ms);
   }
   const std::string text = fmt::format("{}\n{}\n{}\n", ::getpid(), now.ms(), host_name());
   if (::ftruncate(file.number(), 0) != 0 ||

@@ -39,7 +39,8 @@ class HomeLock {
     std::string host;
   };
 
-  // Refused with who holds it.
+  // Refused with who holds it. Waits a few seconds for the lock of a process that is dead: one that it was just
+  // starting when it was killed may still have it.
   static Stored<HomeLock> take(const HomePaths& paths, budgets::WallTime now);
   // None: nobody. Opens nothing for writing and creates nothing.
   static Stored<std::optional<Holder>> holder(const HomePaths& paths);

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "orchestrator/store/reader.h"
 #include "tests/store/children.h"
@@ -92,6 +96,31 @@ TEST(HomeStore, ALockDiesWithItsProcess) {
   waitpid(child, &status, 0);
   ASSERT_EQ(status, 0);
   EXPECT_TRUE(open_store(home.path()));
+}
+
+// What an orchestrator had just forked when it was killed holds its lock until it is another program.
+TEST(HomeStore, ALockOfADeadProcessThatItsChildStillHoldsIsWaitedFor) {
+  const TemporaryHome home;
+  int gate[2] = {-1, -1};
+  ASSERT_EQ(pipe(gate), 0);
+  const pid_t owner = fork();
+  if (owner == 0) {
+    close(gate[1]);
+    auto store = HomeStore::open(home.path(), HomeStore::Mode::read_write, test_time());
+    if (store && fork() == 0) {
+      char none = 0;
+      _exit(static_cast<int>(read(gate[0], &none, 1)));
+    }
+    _exit(store ? 0 : 1);
+  }
+  close(gate[0]);
+  int status = 0;
+  waitpid(owner, &status, 0);
+  ASSERT_EQ(status, 0);
+  std::thread opener([&] { EXPECT_TRUE(open_store(home.path())); });
+  EXPECT_TRUE(HomeLock::holder(HomePaths(home.path())).value());
+  close(gate[1]);
+  opener.join();
 }
 
 TEST(HomeStore, AHomeWhoseMakingWasCutOffIsNoneYetAndIsMadeByTheNextWriter) {
