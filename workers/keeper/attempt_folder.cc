@@ -46,6 +46,7 @@ Descriptor open_beneath(int root, const std::string& path, int flags) {
 
 Done copy_file(int from, int to, const std::string& name, mode_t mode, const std::function<bool()>& go_on) {
   const Descriptor source(::openat(from, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!source && errno == ENOENT) return {};  // deleted since it was listed
   if (!source) return failed("cannot read the workspace's file " + name);
   const Descriptor target(::openat(to, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!target) return failed("cannot copy the workspace's file " + name);
@@ -99,7 +100,10 @@ Done copy_tree(Descriptor from, int to, int depth, const std::vector<FileId>& bu
     if (name == "." || name == ".." || name == ".git") continue;
     if (!go_on()) return budgets::unexpected(std::string("stopped while the workspace was copied"));
     struct stat status {};
-    if (::fstatat(source, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("cannot read " + name);
+    if (::fstatat(source, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) continue;  // deleted since it was listed: others may work in the workspace
+      return failed("cannot read " + name);
+    }
     if (std::ranges::find(but, id_of(status)) != but.end()) continue;
     Done done;
     if (S_ISREG(status.st_mode)) {
@@ -107,8 +111,9 @@ Done copy_tree(Descriptor from, int to, int depth, const std::vector<FileId>& bu
     } else if (S_ISLNK(status.st_mode)) {
       done = copy_link(source, to, name);
     } else if (S_ISDIR(status.st_mode)) {
-      ::mkdirat(to, name.c_str(), 0755);
       Descriptor inner(::openat(source, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      if (!inner && errno == ENOENT) continue;
+      ::mkdirat(to, name.c_str(), 0755);
       const Descriptor outer(::openat(to, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!inner || !outer) return failed("cannot open the workspace's folder " + name);
       done = copy_tree(std::move(inner), outer.get(), depth + 1, but, go_on);

@@ -42,6 +42,21 @@ TEST_F(AttemptFolderTest, CopiesFilesFoldersAndLinksWithTheirModes) {
   EXPECT_FALSE(fs::exists(place_.path() / "attempt/work/pipe"));
 }
 
+TEST_F(AttemptFolderTest, WhatVanishesWhileItIsCopiedIsLeftOut) {
+  fs::create_directory(workspace() / "sub");
+  place_.write("workspace/plain", "x");
+  fs::create_directories(place_.path() / "attempt");
+  const auto folder = AttemptFolder::open((place_.path() / "attempt").string());
+  ASSERT_TRUE(folder->make_folder("work"));
+  const auto done = folder->copy_into(workspace().string(), "work", {}, [&] {
+    fs::remove_all(workspace() / "sub");
+    fs::remove(workspace() / "plain");
+    return true;
+  });
+  EXPECT_TRUE(done) << done.error();
+  EXPECT_TRUE(fs::is_empty(place_.path() / "attempt/work"));
+}
+
 TEST_F(AttemptFolderTest, LeavesOutGitPrivateDataAndTheHomeThatLiesInTheWorkspace) {
   fs::create_directories(workspace() / ".git");
   fs::create_directories(workspace() / ".overnight/runs");
