@@ -121,6 +121,10 @@ std::optional<Trip> observe_proposer(Breakers& breakers, const BreakerSettings& 
   return reading.due() ? trip(breakers, trip_of(reading)) : std::nullopt;
 }
 
+bool is_about_trials(std::string_view breaker) {
+  return breaker == "consecutive_crashes" || breaker == "crash_rate" || breaker == "not_finite";
+}
+
 void reset(Breakers& breakers) {
   const std::int64_t since_gain = breakers.experiments_since_gain;
   const bool told = breakers.stagnation_told;

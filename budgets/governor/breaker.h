@@ -92,6 +92,9 @@ std::optional<Trip> observe_outcome(Breakers&, const BreakerSettings&, Outcome);
 std::optional<Trip> observe_experiment(Breakers&, const BreakerSettings&, bool gained);
 // An ask that failed, or that brought nothing new.
 std::optional<Trip> observe_proposer(Breakers&, const BreakerSettings&, bool useful);
+// What trips it may be the machine's fault: only such a hold can be cleared by a healthy baseline.
+bool is_about_trials(std::string_view breaker);
+
 // Clears windows and trip: what comes now is judged afresh.
 void reset(Breakers&);
 

@@ -1,9 +1,10 @@
 // What a trip means, level by level:
 //   note, throttle  it is written down;
-//   hold            nothing new is admitted or placed. One baseline canary runs first: if it comes back healthy, the
-//   machine is not the
-//                   cause, the windows are cleared and the search goes on, at most canaries_max times in a run.
-//                   Otherwise the hold stays until a person releases it, or until its patience ends the run as tripped;
+//   hold            nothing new is admitted or placed. If it is about trials, one baseline canary runs first: if it
+//   comes
+//                   back healthy, the machine is not the cause, the windows are cleared and the search goes on, at most
+//                   canaries_max times in a run. Otherwise the hold stays until a person releases it, or until its
+//                   patience ends the run as tripped;
 //   drain           what runs may end, then the run ends as tripped, latched;
 //   kill, lock      what runs is killed, then the run ends as tripped, latched.
 #include "orchestrator/core/handlers.h"
@@ -44,7 +45,7 @@ void trip(Turn& turn, Run& run, const budgets::Trip& tripped) {
         return;
       }
       run.hold = Hold{"breaker:" + tripped.breaker, tripped.reason, turn.now(), true, false};
-      if (can_canary(run)) queue_canary(turn, run);
+      if (budgets::is_about_trials(tripped.breaker) && can_canary(run)) queue_canary(turn, run);
       return;
     case TripLevel::drain:
     case TripLevel::kill:

@@ -67,6 +67,19 @@ TEST(Stops, ACanaryThatFailsLeavesTheHoldToAPersonAndThenToItsPatience) {
   EXPECT_TRUE(told(home, "held by breaker:consecutive_crashes"));
 }
 
+TEST(Stops, AProposerThatFailsIsHeldWithoutACanaryWhichCouldSayNothingOfIt) {
+  Home home = searching(small_study());
+  for (int i = 0; i < 100 && !home.live().hold; ++i) {
+    while (home.live().asks.empty()) ASSERT_TRUE(home.wait());
+    OffersArrived nothing{home.run, home.live().asks.begin()->first};
+    nothing.failure = "the reply is no JSON";
+    home.tell(nothing);
+  }
+  ASSERT_TRUE(home.live().hold);
+  EXPECT_EQ(home.live().hold->by, "breaker:proposer_faults");
+  EXPECT_NE(home.all<Launch>().back().purpose, Purpose::canary);
+}
+
 TEST(Stops, ThreeCanariesAreEnough) {
   Home home = searching(small_study());
   for (int i = 0; i < canaries_max; ++i) {
