@@ -1,6 +1,7 @@
 #include "budgets/ledger.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 #include <utility>
 
@@ -13,10 +14,20 @@ std::optional<LedgerRefusal> refuse_if_short(std::string_view dimension, Quantit
   return LedgerRefusal{dimension, wanted.count(), left.count()};
 }
 
+// For people, exact: what is refused may lack one unit.
+std::string amount(std::string_view dimension, std::int64_t count) {
+  if (dimension == "slot_time" || dimension == "gpu_time") return std::to_string(count) + " ms";
+  if (dimension == "disk") return std::to_string(count) + " bytes";
+  if (dimension != "llm_cost") return std::to_string(count);
+  char text[32];
+  std::snprintf(text, sizeof text, "$%.6f", static_cast<double>(count) / 1e6);
+  return text;
+}
+
 }  // namespace
 
 std::string LedgerRefusal::explain() const {
-  return std::string(dimension) + ": " + std::to_string(wanted) + " wanted, " + std::to_string(left) + " left";
+  return std::string(dimension) + ": " + amount(dimension, wanted) + " wanted, " + amount(dimension, left) + " left";
 }
 
 Ledger::Ledger(const Cost& grant) { book_.grant = grant; }

@@ -11,8 +11,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "overnight runs machine-learning experiments while people sleep, within hard budgets, and can be stopped at any "
       "second.\n"
-      "Exit codes: 0 done, 1 failed, 2 bad input, 3 halted, tripped or stopped, 4 halt not confirmed, 5 nothing "
-      "found;\n"
+      "Exit codes: 0 done, 1 failed, 2 bad input, 3 halted, tripped or stopped, 4 halt not confirmed, 5 no such "
+      "home, run or experiment;\n"
       "audit verify: 0 intact, 10 tampered, 11 truncated, 12 unreadable."};
   app.name("overnight");
   app.require_subcommand(1);

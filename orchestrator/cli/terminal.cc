@@ -70,7 +70,7 @@ std::size_t distance(const std::string& a, const std::string& b) {  // Levenshte
 }
 
 bool is_number(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("0123456789.+-eE±% ") == std::string::npos &&
+  return !text.empty() && text.find_first_not_of("0123456789.+-eE±%= ") == std::string::npos &&
          text.find_first_of("0123456789") != std::string::npos;
 }
 
@@ -121,10 +121,11 @@ std::string clean(const std::string& text, std::size_t width_max, bool utf8) {
   std::size_t width = 0;
   for (std::size_t at = 0; at < text.size();) {
     const Character one = character_at(text, at);
+    const bool blank = one.code == '\n' || one.code == '\r' || one.code == '\t';
     const bool shown = one.good && !is_treacherous(one.code) && (utf8 || one.code < 0x80);
     const std::size_t columns = shown ? columns_of(one.code) : 1;
     if (width + columns > width_max) return width_max == 0 ? "" : fitting + cut;
-    out += shown ? text.substr(at, one.bytes) : "?";
+    out += shown ? text.substr(at, one.bytes) : blank ? " " : "?";
     width += columns;
     if (width + 1 <= width_max) fitting = out;
     at += one.bytes;

@@ -26,7 +26,7 @@ using Steady = std::chrono::steady_clock;
 using nlohmann::json;
 
 constexpr int confirm_wait_ms = 15'000;  // how long `halt` waits for the proof before it says "unconfirmed"
-constexpr int answer_wait_ms = 3'000;    // an orchestrator that takes longer is hung: it is halted without its help
+constexpr int answer_wait_ms = 1'000;    // an orchestrator that takes longer is hung: it is halted without its help
 constexpr int look_again_ms = 20;
 
 struct StopOptions {

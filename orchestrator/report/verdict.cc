@@ -36,7 +36,12 @@ std::string interval_part(const evals::Difference& gain) {
   return "95 % interval " + interval_words(*gain.interval);
 }
 
-std::string seeds_words(std::int64_t n) { return n == 1 ? "1 fresh seed" : std::to_string(n) + " fresh seeds"; }
+// "confirmed on 3 fresh seeds"; a task that takes no seed was just run again.
+std::string confirmed_words(const core::Run& run, std::int64_t n) {
+  if (run.study.task.seed.kind == core::SeedDelivery::Kind::none)
+    return "confirmed by " + std::string(n == 1 ? "1 more run" : std::to_string(n) + " more runs");
+  return "confirmed on " + std::string(n == 1 ? "1 fresh seed" : std::to_string(n) + " fresh seeds");
+}
 
 // "It is a tie with experiments 12 and 9."
 std::string ties_words(const Findings& found) {
@@ -81,11 +86,11 @@ Verdict against_baseline(const core::Run& run, const Findings& found) {
                                 estimate_words(found.baseline->estimate);
     const std::string by =
         effect_words(std::abs(gain.value), gain) + share_words(gain.value, found.baseline->estimate.mean);
-    verdict.headline = gain.value > 0 ? capitalised(name_of(best)) + " beats the baseline by " + by + ": " + numbers +
-                                            ", confirmed on " + seeds_words(best.confirm.n) +
-                                            (interval.empty() ? "" : "; " + interval) + "."
-                                      : "Nothing better than the baseline was found: the best confirmed result, " +
-                                            name_of(best) + ", is worse by " + by + ": " + numbers + ".";
+    verdict.headline = gain.value > 0
+                           ? capitalised(name_of(best)) + " beats the baseline by " + by + ": " + numbers + ", " +
+                                 confirmed_words(run, best.confirm.n) + (interval.empty() ? "" : "; " + interval) + "."
+                           : "Nothing better than the baseline was found: the best confirmed result, " + name_of(best) +
+                                 ", is worse by " + by + ": " + numbers + ".";
   }
   if (!interval.empty() && chosen_among > 1)
     verdict.caveats.push_back("The interval of the difference is corrected for choosing the best of " +
@@ -117,7 +122,7 @@ Verdict no_baseline(const core::Run& run, const Findings& found) {
   Verdict verdict;
   verdict.kind = VerdictKind::no_baseline;
   verdict.headline = capitalised(name_of(best)) + " is the best, " + metric_of(run) + " " +
-                     estimate_words(best.estimate) + ", confirmed on " + seeds_words(best.confirm.n) +
+                     estimate_words(best.estimate) + ", " + confirmed_words(run, best.confirm.n) +
                      "; there is no baseline to compare it with.";
   return verdict;
 }

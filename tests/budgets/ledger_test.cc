@@ -33,8 +33,16 @@ TEST(Ledger, RefusesInEveryDimensionWhatTheGrantDoesNotPayAndSaysWhich) {
     ASSERT_FALSE(refused) << name;
     EXPECT_EQ(refused.error(), (LedgerRefusal{refused.error().dimension, 1, 0}));
     EXPECT_EQ(refused.error().dimension, name);
-    EXPECT_EQ(refused.error().explain(), name + ": 1 wanted, 0 left");
+    EXPECT_TRUE(refused.error().explain().starts_with(name + ": ")) << refused.error().explain();
   }
+}
+
+TEST(Ledger, ARefusalSaysItsUnit) {
+  EXPECT_EQ((LedgerRefusal{"slot_time", 12000, 11999}.explain()), "slot_time: 12000 ms wanted, 11999 ms left");
+  EXPECT_EQ((LedgerRefusal{"llm_cost", 161948, -2999000000}.explain()),
+            "llm_cost: $0.161948 wanted, $-2999.000000 left");
+  EXPECT_EQ((LedgerRefusal{"disk", 6, 5}.explain()), "disk: 6 bytes wanted, 5 bytes left");
+  EXPECT_EQ((LedgerRefusal{"experiments", 1, 0}.explain()), "experiments: 1 wanted, 0 left");
 }
 
 TEST(Ledger, ARefusalChangesNothing) {

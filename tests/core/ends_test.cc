@@ -43,19 +43,19 @@ TEST(Ends, ABudgetThatPaysForNoLaunchFailsTheBaselineAtOnceAndNamesTheBudget) {
   };
   const std::string failed = "failed: the baseline could not be measured. ";
   EXPECT_EQ(end_with([](Study& s) { s.run_budget.slot_time = SlotMillis::of(worst_ms - 1); }),
-            failed + "budget slot_time: 12000 wanted, 11999 left");
+            failed + "budget slot_time: 12000 ms wanted, 11999 ms left");
   EXPECT_EQ(end_with([](Study& s) {
               s.task.gpus = 2;
               s.run_budget.gpu_time = budgets::GpuMillis::of(2 * worst_ms - 1);
             }),
-            failed + "budget gpu_time: 24000 wanted, 23999 left");
+            failed + "budget gpu_time: 24000 ms wanted, 23999 ms left");
   EXPECT_EQ(end_with([](Study& s) { s.run_budget.actions = Actions::of(0); }),
             failed + "budget actions: 1 wanted, 0 left");
   EXPECT_EQ(end_with([](Study& s) {
               s.run_budget.disk = Bytes::of(5);
               s.attempt.disk = Bytes::of(6);
             }),
-            failed + "budget disk: 6 wanted, 5 left");
+            failed + "budget disk: 6 bytes wanted, 5 bytes left");
   EXPECT_EQ(end_with([](Study& s) { s.run_budget.wall = Millis::of(worst_ms - 1); }),
             failed + "it could not end in time");
   EXPECT_EQ(end_with([](Study& s) { s.experiment_budget.slot_time = SlotMillis::of(worst_ms - 1); }),
@@ -76,7 +76,7 @@ TEST(Ends, SlotTimeUsedUpIsAPlannedEnd) {
   Home home = searching(study);
   home.offer({0.1});
   home.score(home.all<Launch>().back().attempt, 0.5);
-  EXPECT_EQ(end_of(home), "done: budget slot_time: 12000 wanted, 11000 left");
+  EXPECT_EQ(end_of(home), "done: budget slot_time: 12000 ms wanted, 11000 ms left");
 }
 
 TEST(Ends, GpuTimeUsedUpIsAPlannedEnd) {
@@ -84,7 +84,7 @@ TEST(Ends, GpuTimeUsedUpIsAPlannedEnd) {
   study.task.gpus = 4;
   study.run_budget.gpu_time = budgets::GpuMillis::of(4 * (worst_ms + 1000) - 1);
   Home home = searching(study);
-  EXPECT_EQ(end_of(home), "done: budget gpu_time: 48000 wanted, 47999 left");
+  EXPECT_EQ(end_of(home), "done: budget gpu_time: 48000 ms wanted, 47999 ms left");
 }
 
 TEST(Ends, ActionsUsedUpInTheMiddleOfTheBaselineEndTheRunAsDone) {
@@ -126,7 +126,8 @@ TEST(Ends, ProposersThatCannotBePaidEndTheSearchAndDoNotLeaveItWaiting) {
     EXPECT_EQ(home.all<Ask>().size(), 1u) << "60 do not fit into 50";
     home.score(home.all<Launch>().back().attempt, 0.5);
     EXPECT_EQ(end_of(home), std::string("done: budget ") + (money ? "llm_cost" : "llm_tokens") +
-                                ": 60 wanted, 50 left (an ask of random at its worst, and one launch)");
+                                (money ? ": $0.000060 wanted, $0.000050 left" : ": 60 wanted, 50 left") +
+                                " (an ask of random at its worst, and one launch)");
   }
 }
 
@@ -312,6 +313,21 @@ void finish(Home& home, std::optional<std::int64_t> took_ms, std::int64_t artifa
   if (took_ms) gone.took = Millis::of(*took_ms);
   gone.artifacts = Bytes::of(artifacts);
   home.tell(gone, 1000);
+}
+
+TEST(Ends, LogsAreKeptAndSoCountAsDisk) {
+  Home home(1);
+  home.start(with_disk(250));
+  AttemptGone gone{home.all<Launch>().back().attempt};
+  gone.cause = Cause::completed;
+  gone.score = 1.0;
+  gone.took = Millis::of(1000);
+  gone.logs = Bytes::of(60);
+  home.tell(gone, 1000);
+  EXPECT_EQ(home.live().ledger.settled().disk, Bytes::of(60));
+  home.offer({0.1});
+  home.score(home.all<Launch>().back().attempt, 0.5);
+  EXPECT_EQ(home.live().ledger.left().disk, Bytes::of(190));
 }
 
 TEST(Ends, DiskThatIsBeingDeletedIsWaitedFor) {
