@@ -133,6 +133,7 @@ struct OffersArrived {
   bool cost_unknown = false;
   std::int64_t refused = 0;         // proposals that could not be parsed, counted
   std::int64_t history_cursor = 0;  // how many finished trials the proposer knew
+  Millis wait;                      // with a failure: asked for before the next ask; 0: nothing was said
   std::string remark;               // of the proposer, for people; empty: none
   bool operator==(const OffersArrived&) const = default;
 };
@@ -172,6 +173,7 @@ struct AttemptGone {
   std::int64_t started_unix_ms = 0;
   std::map<std::string, std::int64_t> phase_ms;
   budgets::Bytes artifacts;  // left on disk, until kept or dropped
+  budgets::Bytes logs;       // left on disk, and kept
   std::int64_t memory_peak_bytes = 0;
   Millis killed_in;  // 0: nothing was killed
   std::int64_t survivors = 0;

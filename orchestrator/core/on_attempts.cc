@@ -15,7 +15,7 @@ budgets::Cost cost_of(const Study& study, const AttemptGone& gone) {
   used.slot_time = budgets::SlotMillis::of(gone.took->count());
   used.gpu_time = budgets::GpuMillis::of(gone.took->count() * study.task.gpus);
   used.actions = budgets::Actions::of(1);
-  used.disk = study.run_budget.disk.is_unlimited() ? budgets::Bytes{} : gone.artifacts;
+  used.disk = study.run_budget.disk.is_unlimited() ? budgets::Bytes{} : gone.artifacts + gone.logs;
   return used;
 }
 

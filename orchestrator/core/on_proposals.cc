@@ -65,12 +65,16 @@ void settle_ask(Run& run, const OpenAsk& ask, const OffersArrived& event, Propos
 constexpr std::int64_t failures_counted_max = ask_failures_backoff_max + 1;
 constexpr std::int64_t useless_asks_max = failures_counted_max + 10;
 
-void back_off(Turn& turn, ProposerBook& book, bool failed) {
+// A server that is at its limit says when to come again; what it says is not believed beyond this.
+constexpr Millis asked_wait_max = budgets::seconds(3600);
+
+void back_off(Turn& turn, ProposerBook& book, bool failed, Millis asked = {}) {
   ++book.failures;
   ++book.failures_in_a_row;
   if (failed) book.failures_in_a_row = std::min(book.failures_in_a_row, failures_counted_max);
   const std::int64_t doublings = std::min(book.failures_in_a_row - 1, ask_failures_backoff_max);
-  book.not_before = turn.now() + ask_backoff * (std::int64_t{1} << doublings);
+  const Millis own = ask_backoff * (std::int64_t{1} << doublings);
+  book.not_before = turn.now() + std::max(own, std::min(asked, asked_wait_max));
 }
 
 // One failed ask is everyday's; a proposer that falls silent, or speaks again, is news of the night.
@@ -144,7 +148,7 @@ void on(Turn& turn, const OffersArrived& event) {
   if (!event.remark.empty()) turn.note(run->id, "ask", source + ": " + event.remark);
   // What arrives when nothing is admitted any more is not lost money: it was settled above. It is not admitted either.
   const bool wanted = !run->pending_end && !run->end && run->search_ended.empty();
-  if (wanted && !event.failure.empty()) back_off(turn, book, true);
+  if (wanted && !event.failure.empty()) back_off(turn, book, true, event.wait);
   if (wanted) tell_silence(turn, *run, source, book, event.failure);
   const std::int64_t duplicates_before = book.duplicates, refused_before = book.refused;
   const std::int64_t admitted = wanted ? take_offers(turn, *run, event, book, source) : 0;

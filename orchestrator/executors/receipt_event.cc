@@ -24,6 +24,7 @@ core::AttemptGone gone_from(const workers::Receipt& receipt, const std::string& 
   gone.started_unix_ms = receipt.started_unix_ms;
   for (const auto& phase : receipt.phases) {
     gone.phase_ms[std::string(workers::name_of(phase.phase))] += phase.took_ms;
+    gone.logs = gone.logs + budgets::Bytes::of(std::max<std::int64_t>(0, phase.log_kept_bytes));
     gone.memory_peak_bytes = std::max(gone.memory_peak_bytes, phase.memory_peak_bytes);
   }
   gone.artifacts = budgets::Bytes::of(std::max<std::int64_t>(0, receipt.artifact_bytes));

@@ -32,6 +32,7 @@ struct Answer {
   budgets::Cost used;                     // tokens, money
   bool cost_unknown = false;              // settle the whole reservation
   std::int64_t refused = 0;               // proposals that were unusable
+  budgets::Millis wait;                   // with a failure: asked for before the next ask; 0: nothing was said
   std::string remark;                     // what people should know though nothing failed; empty: nothing
   bool operator==(const Answer&) const = default;
 };

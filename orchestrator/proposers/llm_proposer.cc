@@ -119,8 +119,11 @@ class LlmProposer::Talk {
       return !fail(verdict.reason + " (" + std::to_string(tries) + " tries)");
     const Millis pause =
         verdict.asked_wait.value_or(wait_before_retry(settings_.retry_first, tries, request_.seed ^ request_.count));
-    if (pause > retry_after_max || pause >= left())
+    if (verdict.asked_wait && (pause > retry_after_max || pause >= left())) {
+      answer_.wait = pause;
       return !fail(verdict.reason + " and asks to wait " + std::to_string(pause.count() / 1000) + " s");
+    }
+    if (pause >= left()) return !fail(verdict.reason + " (no time is left to try again)");
     if (!self_.http_.wait(pause)) return !fail("it was cancelled");
     return true;
   }

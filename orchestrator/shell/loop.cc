@@ -38,6 +38,7 @@ core::OffersArrived offers_from(const RunId& run, const ports::AskRequest& reque
   offers.used = answer.used;
   offers.cost_unknown = answer.cost_unknown;
   offers.refused = answer.refused;
+  offers.wait = answer.wait;
   offers.remark = std::move(answer.remark);
   offers.history_cursor = static_cast<std::int64_t>(request.history.size());
   return offers;

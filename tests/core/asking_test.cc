@@ -93,6 +93,20 @@ TEST(Asking, AProposerThatFallsSilentIsToldOnceAndSoIsThatItSpeaksAgain) {
   EXPECT_EQ(news()[1], "random answers again");
 }
 
+TEST(Asking, AServerThatAsksForTimeGetsItButNotBeyondAnHour) {
+  for (const std::int64_t asked : {600, 86'400}) {
+    Home home(1);
+    home.start(small_study());
+    home.score(home.all<Launch>()[0].attempt, 1.0);
+    OffersArrived limited{home.run, open_ask(home, "random")->ask};
+    limited.failure = "the server answered 429";
+    limited.wait = budgets::seconds(asked);
+    home.tell(limited);
+    EXPECT_EQ(home.live().proposers[0].not_before - Moment::at(home.now),
+              budgets::seconds(std::min<std::int64_t>(asked, 3600)));
+  }
+}
+
 TEST(Asking, AProposerThatNeverAnswersKeepsNoExperimentForItself) {
   Study study = two_proposers();
   study.run_budget.experiments = budgets::Experiments::of(6);
@@ -162,7 +176,7 @@ TEST(Asking, TheMoneyCapEndsTheSearchWhenNobodyElseProposes) {
   home.score(home.all<Launch>()[1].attempt, 0.5);
   ASSERT_EQ(home.ended.size(), 1u) << "without an end the slot would stand empty all night";
   EXPECT_EQ(home.ended[0].end->kind, EndKind::done);
-  EXPECT_NE(home.ended[0].end->reason.find("llm_cost: 100 wanted, 99 left"), std::string::npos)
+  EXPECT_NE(home.ended[0].end->reason.find("llm_cost: $0.000100 wanted, $0.000099 left"), std::string::npos)
       << home.ended[0].end->reason;
 }
 

@@ -41,6 +41,8 @@ TEST(ReceiptEvent, DoesNotTakeNegativeAmounts) {
   const auto gone = gone_from(receipt, "loss");
   EXPECT_EQ(gone.took, core::Millis::of(0));
   EXPECT_EQ(gone.artifacts, budgets::Bytes{});
+  receipt.phases = {{.log_kept_bytes = -7}, {.log_kept_bytes = 100}, {.log_kept_bytes = 20}};
+  EXPECT_EQ(gone_from(receipt, "loss").logs, budgets::Bytes::of(120));
   EXPECT_EQ(gone.killed_in, core::Millis{});
 }
 

@@ -168,6 +168,7 @@ TEST(Llm, WaitsAsLongAsTheServerAsksButNotForHours) {
   const Once later({limited, good()});
   EXPECT_EQ(later.server.requests().size(), 1u);
   EXPECT_EQ(later.answer.failure, "the server answered 429: slow down (error) and asks to wait 3600 s");
+  EXPECT_EQ(later.answer.wait, budgets::seconds(3600)) << "which the core keeps to";
 }
 
 TEST(Llm, AConnectionThatBreaksIsTriedAgainAndThenTheCostIsUnknown) {

@@ -85,6 +85,7 @@ void LogFile::write(std::string_view text) {
       dropped_ += static_cast<std::int64_t>(text.size());
       return;
     }
+    kept_ += size;
     text.remove_prefix(static_cast<std::size_t>(size));
   }
 }

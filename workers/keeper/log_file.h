@@ -35,6 +35,7 @@ class LogFile {
   void append(std::string_view text);
   void finish();  // writes the ring; then the file is complete
   std::int64_t dropped_bytes() const { return dropped_; }
+  std::int64_t kept_bytes() const { return kept_; }  // written to the file
   std::string tail() const { return tail_.text(); }
 
  private:
@@ -43,6 +44,7 @@ class LogFile {
   Descriptor file_;
   std::int64_t head_left_;  // -1: no bound
   std::int64_t dropped_ = 0;
+  std::int64_t kept_ = 0;
   TailRing ring_;
   TailRing tail_;  // for the receipt
 };

@@ -334,6 +334,7 @@ PhaseEnd PhaseRun::finish() {
   if (!leader_status_ && kill_decided_) receipt.signal = SIGKILL;
   receipt.cpu_ms = tree_ ? tree_->cpu_ms() : 0;
   receipt.memory_peak_bytes = std::max(attempt_.limits.memory_peak_bytes(), tree_ ? tree_->largest_rss_bytes() : 0);
+  receipt.log_kept_bytes = out_.log.kept_bytes() + err_.log.kept_bytes();
   receipt.log_dropped_bytes = out_.log.dropped_bytes() + err_.log.dropped_bytes();
   const std::string err = err_.log.tail();
   const std::string out = out_.log.tail();

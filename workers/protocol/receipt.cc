@@ -15,6 +15,7 @@ void describe(Visitor& field, PhaseReceipt& p) {
   field("cpu_ms", p.cpu_ms);
   field("memory_peak_bytes", p.memory_peak_bytes);
   field("log_dropped_bytes", p.log_dropped_bytes);
+  field("log_kept_bytes", p.log_kept_bytes);
 }
 
 template <typename Visitor>
@@ -61,6 +62,9 @@ budgets::Result<Receipt, ProtocolError> receipt_from_json(std::string_view text)
     if (receipt.survivors < 0) throw Refused("survivors", "must not be negative");
     if (receipt.disk_bytes < 0) throw Refused("disk_bytes", "must not be negative");
     if (receipt.artifact_bytes < 0) throw Refused("artifact_bytes", "must not be negative");
+    for (const PhaseReceipt& phase : receipt.phases) {
+      if (phase.log_kept_bytes < 0) throw Refused("phases.log_kept_bytes", "must not be negative");
+    }
     return receipt;
   });
 }

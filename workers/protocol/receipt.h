@@ -25,6 +25,7 @@ struct PhaseReceipt {
   std::int64_t cpu_ms = 0;      // user and system time of the tree
   std::int64_t memory_peak_bytes = 0;
   std::int64_t log_dropped_bytes = 0;
+  std::int64_t log_kept_bytes = 0;  // in the attempt's folder, of both streams
   bool operator==(const PhaseReceipt&) const = default;
 };
 

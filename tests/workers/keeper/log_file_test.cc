@@ -21,6 +21,7 @@ TEST_F(LogFileTest, KeepsEverythingWithinTheBound) {
   log.finish();
   EXPECT_EQ(place_.read("log"), "one\ntwo\n");
   EXPECT_EQ(log.dropped_bytes(), 0);
+  EXPECT_EQ(log.kept_bytes(), 8);
 }
 
 TEST_F(LogFileTest, KeepsTheBeginningAndTheEndAndCountsWhatIsBetween) {
