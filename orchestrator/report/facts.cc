@@ -40,6 +40,10 @@ std::string experiments_words(const ReportData& data, const Findings& found) {
   std::string words = fmt::format("{} admitted, {} with a score; {} trials", count_words(counts.admitted),
                                   count_words(found.measurements), count_words(counts.trials_finished));
   if (failed > 0) words += fmt::format(", {} of them failed", count_words(failed));
+  const auto canaries = std::count_if(data.trials.begin(), data.trials.end(), [](const core::TrialRecord& trial) {
+    return trial.purpose == core::Purpose::canary;
+  });
+  if (canaries > 0) words += fmt::format(", {} of them canaries of the baseline", count_words(canaries));
   if (counts.retries > 0) words += fmt::format(", {} retries", count_words(counts.retries));
   if (counts.duplicates > 0)
     words += fmt::format(", {} duplicates refused before they ran", count_words(counts.duplicates));
