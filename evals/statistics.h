@@ -9,8 +9,8 @@
 //      experiments are about equally noisy: one whose own scores say otherwise (spread_believed) keeps its own spread,
 //      but of an unstable one with a single score nothing shows it. Borrowed intervals are marked `pooled`.
 //      Experiments that were repeated on the same seeds share an unknown part of their noise. They are counted as if
-//      they shared all of it: together they have the degrees of freedom of one. Their intervals are wider for that,
-//      never narrower than they say.
+//      they shared all of it: together they have the degrees of freedom of one. Borrowed intervals may be too wide for
+//      that, never too narrow.
 //   3. A score that was chosen because it is the best of many is too good on average. No formula here mends that: rank
 //      and judge what was chosen by scores that were measured afterwards, on fresh seeds.
 #pragma once

@@ -1,8 +1,7 @@
 // What a trip means, level by level:
 //   note, throttle  it is written down;
-//   hold            nothing new is admitted or placed. If it is about trials, one baseline canary runs first: if it
-//   comes
-//                   back healthy, the machine is not the cause, the windows are cleared and the search goes on, at most
+//   hold            nothing new is admitted or placed. If it is about trials, one baseline canary runs first: if that
+//                   is healthy, the machine is not the cause, the windows are cleared and the search goes on, at most
 //                   canaries_max times in a run. Otherwise the hold stays until a person releases it, or until its
 //                   patience ends the run as tripped;
 //   drain           what runs may end, then the run ends as tripped, latched;

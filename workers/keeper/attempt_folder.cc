@@ -76,6 +76,7 @@ Done copy_file(int from, int to, const std::string& name, mode_t mode, const std
 Done copy_link(int from, int to, const std::string& name) {
   char target[4096];
   const ssize_t size = ::readlinkat(from, name.c_str(), target, sizeof target - 1);
+  if (size < 0 && errno == ENOENT) return {};  // deleted since it was listed
   if (size < 0) return failed("cannot read the link " + name);
   target[size] = '\0';
   if (::symlinkat(target, to, name.c_str()) != 0) return failed("cannot copy the link " + name);
