@@ -11,15 +11,17 @@
 namespace overnight::executors {
 namespace {
 
+constexpr int farewell_ms = 2000;
+
 bool has_ended(const StartedKeeper& keeper) {
   pollfd end{keeper.pidfd, POLLIN, 0};
   return poll(&end, 1, 0) > 0;
 }
 
-// It keeps nothing yet, so it is not asked.
+// Without a channel it goes by itself, and takes along what it has made; one that hangs is killed.
 void end(const StartedKeeper& keeper) {
-  syscall(SYS_pidfd_send_signal, keeper.pidfd, SIGKILL, nullptr, 0);
-  close(keeper.channel);
+  pollfd over{keeper.pidfd, POLLIN, 0};
+  if (poll(&over, 1, farewell_ms) <= 0) syscall(SYS_pidfd_send_signal, keeper.pidfd, SIGKILL, nullptr, 0);
   waitpid(keeper.pid, nullptr, 0);
   close(keeper.pidfd);
 }
@@ -27,6 +29,7 @@ void end(const StartedKeeper& keeper) {
 }  // namespace
 
 StandbyKeepers::~StandbyKeepers() {
+  for (const StartedKeeper& keeper : waiting_) close(keeper.channel);
   for (const StartedKeeper& keeper : waiting_) end(keeper);
 }
 
@@ -35,6 +38,7 @@ budgets::Result<StartedKeeper, std::string> StandbyKeepers::take(const std::stri
     const StartedKeeper keeper = waiting_.front();
     waiting_.pop_front();
     if (!has_ended(keeper)) return keeper;
+    close(keeper.channel);
     end(keeper);
   }
   return start_keeper(keeper_, containment);

@@ -5,12 +5,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 namespace overnight::workers {
 namespace {
+
+constexpr std::string_view group_prefix = "overnight-";
 
 bool write_text(const std::string& path, const std::string& text) {
   const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -127,23 +134,36 @@ CgroupPlaces find_cgroup_places() {
   return places;
 }
 
-AttemptGroups::AttemptGroups(const CgroupPlaces& places, const std::string& name, const Wanted& wanted) {
-  if (wanted.kill && !places.kill.empty()) kill_ = make(places.kill, name);
-  if (wanted.memory_bytes > 0 && !places.memory.empty()) {
-    memory_is_v2_ = places.memory_is_v2;
-    const std::string group = make(places.memory, name);
-    const std::string limit = std::to_string(wanted.memory_bytes);
-    const std::string file = memory_is_v2_ ? "/memory.max" : "/memory.limit_in_bytes";
-    if (!group.empty() && write_text(group + file, limit)) memory_ = group;
+std::string group_name(std::int64_t pid) { return std::string(group_prefix) + std::to_string(pid); }
+
+void remove_left_groups(const CgroupPlaces& places) {
+  for (const std::string& place : std::set<std::string>{places.kill, places.memory, places.pids}) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(place, none)) {
+      const std::string name = entry.path().filename().string();
+      const pid_t pid = name.starts_with(group_prefix) ? std::atoi(name.c_str() + group_prefix.size()) : 0;
+      if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir(entry.path().c_str());
+    }
+  }
+}
+
+AttemptGroups::AttemptGroups(const CgroupPlaces& places, const std::string& name, bool to_kill) {
+  if (to_kill && !places.kill.empty()) kill_ = make(places.kill, name);
+  if (!places.memory.empty()) memory_ = make(places.memory, name);
+  if (!places.pids.empty()) pids_ = make(places.pids, name);
+  memory_is_v2_ = places.memory_is_v2;
+}
+
+void AttemptGroups::limit(std::int64_t memory_bytes, std::int64_t tasks) {
+  if (memory_bytes > 0 && !memory_.empty()) {
+    const std::string limit = std::to_string(memory_bytes);
+    memory_limited_ = write_text(memory_ + (memory_is_v2_ ? "/memory.max" : "/memory.limit_in_bytes"), limit);
     // Without swap a limit is a limit; where there is no swap accounting these files do not exist.
-    write_text(group + (memory_is_v2_ ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"),
+    write_text(memory_ + (memory_is_v2_ ? "/memory.swap.max" : "/memory.memsw.limit_in_bytes"),
                memory_is_v2_ ? "0" : limit);
-    if (memory_is_v2_) write_text(group + "/memory.oom.group", "1");
+    if (memory_is_v2_) write_text(memory_ + "/memory.oom.group", "1");
   }
-  if (wanted.tasks > 0 && !places.pids.empty()) {
-    const std::string group = make(places.pids, name);
-    if (!group.empty() && write_text(group + "/pids.max", std::to_string(wanted.tasks))) pids_ = group;
-  }
+  if (tasks > 0 && !pids_.empty()) tasks_limited_ = write_text(pids_ + "/pids.max", std::to_string(tasks));
 }
 
 AttemptGroups::~AttemptGroups() {
@@ -153,6 +173,7 @@ AttemptGroups::~AttemptGroups() {
 std::string AttemptGroups::make(const std::string& place, const std::string& name) {
   const std::string group = place + "/" + name;
   if (std::find(made_.begin(), made_.end(), group) != made_.end()) return group;
+  ::rmdir(group.c_str());  // of a keeper that was killed and had our number; what is in use stays
   if (::mkdir(group.c_str(), 0755) != 0) return {};
   made_.push_back(group);
   Descriptor entry(::open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
@@ -172,14 +193,16 @@ void AttemptGroups::kill_all() const {
 }
 
 std::int64_t AttemptGroups::oom_kills() const {
-  if (memory_.empty()) return 0;
+  if (!memory_limited_) return 0;
   return counter(memory_ + (memory_is_v2_ ? "/memory.events" : "/memory.oom_control"), "oom_kill");
 }
 
-std::int64_t AttemptGroups::refused_forks() const { return pids_.empty() ? 0 : counter(pids_ + "/pids.events", "max"); }
+std::int64_t AttemptGroups::refused_forks() const {
+  return tasks_limited_ ? counter(pids_ + "/pids.events", "max") : 0;
+}
 
 std::int64_t AttemptGroups::memory_peak_bytes() const {
-  return memory_.empty() ? 0 : number_in(memory_ + (memory_is_v2_ ? "/memory.peak" : "/memory.max_usage_in_bytes"));
+  return memory_limited_ ? number_in(memory_ + (memory_is_v2_ ? "/memory.peak" : "/memory.max_usage_in_bytes")) : 0;
 }
 
 }  // namespace overnight::workers

@@ -28,22 +28,19 @@ bool has_evaluate(const Order& order) {
 class Attempt {
  public:
   Attempt(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings,
-          std::optional<ProcessTree> prepared)
+          AttemptGroups& groups, std::optional<ProcessTree> prepared)
       : order_(order),
         folder_(folder),
         settings_(settings),
         assent_(channel, order.lease_ms),
-        groups_(settings.containment.cgroups, "overnight-" + std::to_string(::getpid()),
-                {settings.containment.mechanism == KillMechanism::cgroup, order.limits.memory_bytes,
-                 order.limits.processes * tasks_per_process}),
-        limits_(order.limits, folder, groups_, settings.containment.needs_user_namespace),
+        limits_(order.limits, folder, groups, settings.containment.needs_user_namespace),
         metrics_(order.objective, has_evaluate(order)),
         metrics_file_(folder.fd(), "metrics.jsonl"),
         accounted_ms_(monotonic_ms()),
         parts_{order,
                folder,
                settings.containment,
-               groups_,
+               groups,
                channel,
                assent_,
                limits_,
@@ -54,6 +51,7 @@ class Attempt {
                settings.program_folder,
                std::move(prepared)},
         receipt_(receipt_for(order, Cause::completed, "")) {
+    groups.limit(order.limits.memory_bytes, order.limits.processes * tasks_per_process);
     receipt_.started_unix_ms = unix_ms();
     receipt_.kill_mechanism = std::string(name_of(settings.containment.mechanism));
     channel.send(KeeperReady{::getpid(), receipt_.kill_mechanism});
@@ -245,7 +243,6 @@ class Attempt {
   const AttemptFolder& folder_;
   const KeeperSettings& settings_;
   Assent assent_;
-  AttemptGroups groups_;
   LimitWatch limits_;
   MetricBook metrics_;
   MetricsFile metrics_file_;
@@ -272,9 +269,9 @@ Receipt receipt_for(const Order& order, Cause cause, std::string detail) {
 }
 
 Receipt keep(const Order& order, const AttemptFolder& folder, Channel& channel, const KeeperSettings& settings,
-             std::optional<ProcessTree> prepared) {
+             AttemptGroups& groups, std::optional<ProcessTree> prepared) {
   const std::int64_t started = monotonic_ms();
-  Receipt receipt = Attempt(order, folder, channel, settings, std::move(prepared)).run();
+  Receipt receipt = Attempt(order, folder, channel, settings, groups, std::move(prepared)).run();
   receipt.took_ms = monotonic_ms() - started;
   return receipt;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "workers/keeper/attempt_folder.h"
+#include "workers/keeper/cgroups.h"
 #include "workers/keeper/channel.h"
 #include "workers/keeper/containment.h"
 #include "workers/keeper/inherited.h"
@@ -21,9 +22,10 @@ struct KeeperSettings {
   std::string program_folder;      // where the keeper itself lies; appended to the tasks' PATH
 };
 
-// Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks. `prepared`: for the
-// first phase, if it was made ahead.
-Receipt keep(const Order&, const AttemptFolder&, Channel&, const KeeperSettings&, std::optional<ProcessTree> prepared);
+// Runs the attempt to its end and returns what happened; the receipt is not yet written. Blocks. The groups get the
+// order's limits. `prepared`: for the first phase, if it was made ahead.
+Receipt keep(const Order&, const AttemptFolder&, Channel&, const KeeperSettings&, AttemptGroups&,
+             std::optional<ProcessTree> prepared);
 
 // A receipt that names the order, for what fails before or around `keep`.
 Receipt receipt_for(const Order&, Cause, std::string detail);

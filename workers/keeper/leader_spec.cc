@@ -49,12 +49,6 @@ struct Bytes {
 
 }  // namespace
 
-std::vector<int> LeaderDescriptors::in_order() const {
-  std::vector<int> all{out, err};
-  all.insert(all.end(), groups.begin(), groups.end());
-  return all;
-}
-
 std::string to_bytes(const LeaderSpec& spec) {
   std::string bytes;
   put(bytes, spec.program);

@@ -28,9 +28,6 @@ struct LeaderSpec {
 struct LeaderDescriptors {
   int out = -1;
   int err = -1;
-  std::vector<int> groups;  // cgroup.procs to enter
-
-  std::vector<int> in_order() const;
 };
 
 // Texts end with a zero byte, which none of them can hold, and lists begin with their length.

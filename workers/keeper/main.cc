@@ -31,8 +31,18 @@ constexpr std::int64_t farewell_ms = 1000;  // how long the orchestrator may tak
 
 // What is the same for every order: done before there is one.
 struct Ready {
+  explicit Ready(KeeperSettings known)
+      : settings(std::move(known)),
+        groups(settings.containment.cgroups, group_name(::getpid()),
+               settings.containment.mechanism == KillMechanism::cgroup) {
+    remove_left_groups(settings.containment.cgroups);
+    // If this fails now it is tried again, and told, when there is an order.
+    if (auto prepared = ProcessTree::prepare(settings.containment, groups)) tree.emplace(std::move(*prepared));
+  }
+
   KeeperSettings settings;
-  std::optional<ProcessTree> tree;
+  AttemptGroups groups;
+  std::optional<ProcessTree> tree;  // goes before its groups do
 };
 
 std::string forced_mechanism() {
@@ -107,21 +117,19 @@ int refuse(const std::string& order_path, const std::string& why) {
 
 Receipt kept(const Order& order, const AttemptFolder& folder, Channel& channel, Ready& ready) {
   try {
-    return keep(order, folder, channel, ready.settings, std::move(ready.tree));
+    return keep(order, folder, channel, ready.settings, ready.groups, std::move(ready.tree));
   } catch (const std::exception& error) {  // bad_alloc, and what a library throws: the attempt's end, not ours
     return receipt_for(order, Cause::infrastructure, std::string("the keeper failed: ") + error.what());
   }
 }
 
-Ready get_ready() {
+KeeperSettings become_keeper() {
   leave_the_terminal();
   Containment contained = containment();  // reads the environment, which is taken away here
-  Ready ready{{std::move(contained), InheritedEnvironment::take(), own_folder()}, std::nullopt};
+  KeeperSettings settings{std::move(contained), InheritedEnvironment::take(), own_folder()};
   ::prctl(PR_SET_DUMPABLE, 0);  // tasks of the same user must neither trace the keeper nor read its memory
   ::fcntl(control_descriptor, F_SETFD, FD_CLOEXEC);
-  // If that fails now it is tried again, and told, when there is an order.
-  if (auto tree = ProcessTree::prepare(ready.settings.containment)) ready.tree.emplace(std::move(*tree));
-  return ready;
+  return settings;
 }
 
 int run(const std::string& order_path, Ready& ready) {
@@ -157,7 +165,7 @@ int stand_by(char** argv) {
   sigemptyset(&asked);
   for (const int signal : {SIGTERM, SIGQUIT}) sigaddset(&asked, signal);
   ::sigprocmask(SIG_BLOCK, &asked, nullptr);
-  Ready ready = get_ready();
+  Ready ready(become_keeper());
   const auto order_path = await_order_path(control_descriptor);
   if (!order_path) return 0;
   show_as_argument(*order_path);

@@ -99,18 +99,18 @@ std::optional<EndReason> PhaseRun::start() {
     return EndReason{Cause::infrastructure, "no working folder or no pipe: " + std::string(std::strerror(errno))};
   }
   spec.work_path = place_.work;
-  return start_tree(spec, {out.get(), err.get(), attempt_.groups.entries()});
+  return start_tree(spec, {out.get(), err.get()});
 }
 
 std::optional<EndReason> PhaseRun::start_tree(const LeaderSpec& spec, const LeaderDescriptors& descriptors) {
   if (attempt_.prepared) tree_.emplace(std::move(*attempt_.prepared));
   attempt_.prepared.reset();
-  if (tree_ && tree_->start(spec, descriptors, &attempt_.groups)) return std::nullopt;
+  if (tree_ && tree_->start(spec, descriptors)) return std::nullopt;
   tree_.reset();  // none stood by, or what did was killed meanwhile
-  auto tree = ProcessTree::prepare(attempt_.containment);
+  auto tree = ProcessTree::prepare(attempt_.containment, attempt_.groups);
   if (!tree) return EndReason{Cause::infrastructure, tree.error()};
   tree_.emplace(std::move(*tree));
-  if (tree_->start(spec, descriptors, &attempt_.groups)) return std::nullopt;
+  if (tree_->start(spec, descriptors)) return std::nullopt;
   return EndReason{Cause::launch_failed, "the process for " + std::string(name_of(phase_.phase)) +
                                              " could not be told what to run; is its command with its environment "
                                              "longer than " +

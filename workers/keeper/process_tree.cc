@@ -36,7 +36,8 @@ bool has_ended(const Descriptor& process) { return wait_for_end(process, 0); }
 
 }  // namespace
 
-budgets::Result<ProcessTree, std::string> ProcessTree::prepare(const Containment& containment) {
+budgets::Result<ProcessTree, std::string> ProcessTree::prepare(const Containment& containment,
+                                                               const AttemptGroups& groups) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return budgets::unexpected("no socket for the phase: " + std::string(std::strerror(errno)));
@@ -53,14 +54,14 @@ budgets::Result<ProcessTree, std::string> ProcessTree::prepare(const Containment
   int pidfd = -1;
   const pid_t warden = fork_with(clone_flags_for(containment), &pidfd);
   if (warden < 0) return budgets::unexpected("cannot fork: " + std::string(std::strerror(errno)));
-  if (warden == 0) run_warden(containment, *text, theirs.get(), uid, gid);
-  return ProcessTree(warden, Descriptor(pidfd), std::move(ours), containment.mechanism, std::move(*text));
+  if (warden == 0) run_warden(containment, *text, theirs.get(), groups.entries(), uid, gid);
+  return ProcessTree(warden, Descriptor(pidfd), std::move(ours), containment.mechanism, std::move(*text), groups);
 }
 
-bool ProcessTree::start(const LeaderSpec& spec, const LeaderDescriptors& descriptors, const AttemptGroups* groups) {
-  groups_ = groups;
+bool ProcessTree::start(const LeaderSpec& spec, const LeaderDescriptors& descriptors) {
   if (has_ended(end_)) return false;  // what it forked ahead may still hold the other end of the channel
-  return text_.put(to_bytes(spec)) && send_note(channel_.get(), {WardenNote::Kind::go, 0}, descriptors.in_order());
+  const int given[] = {descriptors.out, descriptors.err};
+  return text_.put(to_bytes(spec)) && send_note(channel_.get(), {WardenNote::Kind::go, 0}, given);
 }
 
 ProcessTree::~ProcessTree() {
@@ -122,7 +123,7 @@ KillOutcome ProcessTree::kill() {
       for (const auto& process : descendants_of(::getpid())) outcome.survivors += process.state != 'Z';
     }
   } else {
-    if (groups_) groups_->kill_all();
+    groups_->kill_all();
     outcome.survivors = kill_descendants(::getpid(), deadline).survivors;
   }
   reap_children(cpu_ms_, largest_rss_bytes_);

@@ -30,10 +30,11 @@ struct KillOutcome {
 
 class ProcessTree {
  public:
-  // Forks the warden and, by it, the process that will become the leader. Both wait; nothing of a task runs.
-  static budgets::Result<ProcessTree, std::string> prepare(const Containment&);
+  // Forks the warden and, by it, the process that will become the leader and enters the groups, which outlive the tree.
+  // Both wait; nothing of a task runs.
+  static budgets::Result<ProcessTree, std::string> prepare(const Containment&, const AttemptGroups&);
   // Lets it go, once. False: the warden is not there any more (prepare another), or the spec is longer than SharedText.
-  bool start(const LeaderSpec&, const LeaderDescriptors&, const AttemptGroups*);
+  bool start(const LeaderSpec&, const LeaderDescriptors&);
   ProcessTree(ProcessTree&&) = default;
   ProcessTree& operator=(ProcessTree&&) = delete;
   ~ProcessTree();
@@ -49,19 +50,21 @@ class ProcessTree {
   std::int64_t largest_rss_bytes() const { return largest_rss_bytes_; }  // of one process
 
  private:
-  ProcessTree(pid_t warden, Descriptor end, Descriptor channel, KillMechanism mechanism, SharedText text)
+  ProcessTree(pid_t warden, Descriptor end, Descriptor channel, KillMechanism mechanism, SharedText text,
+              const AttemptGroups& groups)
       : warden_(warden),
         end_(std::move(end)),
         channel_(std::move(channel)),
         mechanism_(mechanism),
-        text_(std::move(text)) {}
+        text_(std::move(text)),
+        groups_(&groups) {}
 
   pid_t warden_;
   Descriptor end_;  // pidfd of the warden
   Descriptor channel_;
   KillMechanism mechanism_;
   SharedText text_;  // what the leader is to be
-  const AttemptGroups* groups_ = nullptr;
+  const AttemptGroups* groups_;
   bool gone_ = false;
   bool end_told_ = false;
   std::int64_t cpu_ms_ = 0;

@@ -81,10 +81,14 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-void enter_groups(std::span<const Descriptor> groups, int channel) {
-  for (const Descriptor& group : groups) {
-    if (::write(group.get(), "0", 1) != 1) tell(channel, WardenNote::Kind::group_refused, errno);
+void enter(const std::vector<int>& groups, int channel) {
+  for (const int group : groups) {
+    if (::write(group, "0", 1) != 1) tell(channel, WardenNote::Kind::group_refused, errno);
   }
+}
+
+void close_all(const std::vector<int>& descriptors) {
+  for (const int descriptor : descriptors) ::close(descriptor);
 }
 
 void stand_on_null() {
@@ -102,14 +106,16 @@ void get_ready_to_lead() {
   ::umask(022);
 }
 
-[[noreturn]] void run_leader(const Containment& containment, const SharedText& text, int channel, int warden) {
+[[noreturn]] void run_leader(const Containment& containment, const SharedText& text, int channel,
+                             const std::vector<int>& groups, int warden) {
   get_ready_to_lead();
+  enter(groups, channel);
+  close_all(groups);
   WardenNote go;
   std::vector<Descriptor> given;
   if (!receive_note(warden, go, given) || given.size() < 2) ::_exit(127);
   const LeaderSpec spec = leader_spec_from(text.get());
   ::prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self is ours until exec makes it so anyway
-  enter_groups(std::span(given).subspan(2), channel);
   bind_to_cpus(spec.cpus);
   raise_oom_score();
   if (spec.file_bytes_max > 0) limit(RLIMIT_FSIZE, static_cast<rlim_t>(spec.file_bytes_max));
@@ -196,8 +202,8 @@ Reaped reap(pid_t leader) {
 }
 
 // Everything but the order's part: descriptors, death with the keeper, namespaces, a name, no signals.
-void settle(const Containment& containment, int channel, unsigned uid, unsigned gid) {
-  close_all_but({channel});
+void settle(const Containment& containment, std::vector<int> kept, unsigned uid, unsigned gid) {
+  close_all_but(std::move(kept));
   stand_on_null();
   if (containment.mechanism == KillMechanism::pid_namespace) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -225,7 +231,8 @@ struct Leader {
   Descriptor channel;  // to it
 };
 
-Leader fork_leader(const Containment& containment, const SharedText& text, int channel) {
+Leader fork_leader(const Containment& containment, const SharedText& text, int channel,
+                   const std::vector<int>& groups) {
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return {-1, errno, {}};
   Descriptor ours(pair[0]);
@@ -234,15 +241,19 @@ Leader fork_leader(const Containment& containment, const SharedText& text, int c
   const int failure = pid < 0 ? errno : 0;
   if (pid != 0) return {pid, failure, std::move(ours)};
   ours.reset();  // else it would wait for itself when the warden is gone
-  run_leader(containment, text, channel, theirs.get());
+  run_leader(containment, text, channel, groups, theirs.get());
 }
 
 }  // namespace
 
-void run_warden(const Containment& containment, const SharedText& text, int channel, unsigned uid, unsigned gid) {
-  settle(containment, channel, uid, gid);
+void run_warden(const Containment& containment, const SharedText& text, int channel, const std::vector<int>& groups,
+                unsigned uid, unsigned gid) {
+  std::vector<int> kept = groups;
+  kept.push_back(channel);
+  settle(containment, std::move(kept), uid, gid);
   const int children = ends_of_children();
-  Leader leader = fork_leader(containment, text, channel);
+  Leader leader = fork_leader(containment, text, channel, groups);
+  close_all(groups);
   // The keeper may have died before the death signal was armed: then this reads the end of file.
   WardenNote go;
   std::vector<Descriptor> given;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <csignal>
+#include <vector>
 
 #include "workers/keeper/containment.h"
 #include "workers/keeper/leader_spec.h"
@@ -20,7 +21,8 @@ namespace overnight::workers {
 // others it resets when it starts, where no task waits for that; a task's first process resets these.
 inline constexpr int ignored_by_keepers[] = {SIGINT, SIGHUP, SIGPIPE, SIGXFSZ};
 
-// Never returns. `channel` is the only descriptor that it keeps.
-[[noreturn]] void run_warden(const Containment&, const SharedText&, int channel, unsigned uid, unsigned gid);
+// Never returns. `channel` is the only descriptor that it keeps; the leader enters `groups` (their cgroup.procs).
+[[noreturn]] void run_warden(const Containment&, const SharedText&, int channel, const std::vector<int>& groups,
+                             unsigned uid, unsigned gid);
 
 }  // namespace overnight::workers

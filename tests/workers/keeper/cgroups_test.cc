@@ -41,8 +41,8 @@ TEST(Cgroups, ThatAreNotThereOrNotReadableAreNone) {
 }
 
 TEST(Cgroups, ThatCannotBeMadeLimitNothingAndSaySo) {
-  const AttemptGroups groups({"/proc/no-such-place", "/proc/no-such-place", "/proc/no-such-place", true, true}, "x",
-                             {true, 1 << 20, 10});
+  AttemptGroups groups({"/proc/no-such-place", "/proc/no-such-place", "/proc/no-such-place", true, true}, "x", true);
+  groups.limit(1 << 20, 10);
   EXPECT_FALSE(groups.limits_memory());
   EXPECT_FALSE(groups.limits_tasks());
   EXPECT_TRUE(groups.entries().empty());
