@@ -18,63 +18,95 @@ struct AttentionShape {
 
 std::size_t attention_scratch(AttentionShape shape);  // in floats
 
+// The generalised state-space op, which the mixers of Mamba-2 and Mamba-3 share (reference/state_space.h). Heads of one
+// group share queries and keys; a token has `rank` queries, keys and values, one row each.
+struct StateSpaceShape {
+  std::size_t batch = 0, context = 0, heads = 0, groups = 1, state = 0, head_size = 0;
+  std::size_t rank = 1;
+  std::size_t chunk = 64;  // tokens; `context` is a multiple
+
+  std::size_t states() const { return batch * (context / chunk) * heads * head_size * state; }  // in floats
+};
+
+std::size_t state_space_scratch(StateSpaceShape shape);  // in floats
+
+// Its inputs, or their gradients: q, k [rows * rank, groups * state], v [rows * rank, heads * head_size] with so many
+// numbers from row to row; decay <= 0 and weight, [rows, heads].
+template <typename Real>
+struct StateSpaceOf {
+  Real *q = nullptr, *k = nullptr, *v = nullptr, *decay = nullptr, *weight = nullptr;
+  std::size_t qk_stride = 0, v_stride = 0;
+};
+
 // A matrix in memory: element (r, c) is data[r * row_stride + c * column_stride].
-struct Matrix {
-  const float* data = nullptr;
+template <typename Real>
+struct MatrixOf {
+  const Real* data = nullptr;
   std::size_t row_stride = 0, column_stride = 1;
 };
 
-struct Backend {
+using Matrix = MatrixOf<float>;
+
+// All launchers for one kind of number. Training runs on floats; tests run the same code on doubles.
+template <typename Real>
+struct BackendOf {
   const char* name;
 
   // out[rows, columns] = a[rows, depth] * b[depth, columns], plus what is in `out` if `add`. One stride of each is 1.
-  void (*product)(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,
-                  std::size_t depth, bool add);
+  void (*product)(Real* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows,
+                  std::size_t columns, std::size_t depth, bool add);
 
   // out[rows, width] = table[ids[row], :]
-  void (*embedding_forward)(float* out, const std::int32_t* ids, const float* table, std::size_t rows,
-                            std::size_t width);
+  void (*embedding_forward)(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width);
   // dtable[ids[row], :] += dout[row, :], in the order of the rows (deterministic)
-  void (*embedding_backward)(float* dtable, const std::int32_t* ids, const float* dout, std::size_t rows,
+  void (*embedding_backward)(Real* dtable, const std::int32_t* ids, const Real* dout, std::size_t rows,
                              std::size_t width);
 
   // out = in / rms(in) per row, rms with epsilon 1e-6 inside the root; rstd[row] is kept for backward
-  void (*rmsnorm_forward)(float* out, float* rstd, const float* in, std::size_t rows, std::size_t width);
-  void (*rmsnorm_backward)(float* din, const float* dout, const float* in, const float* rstd, std::size_t rows,
+  void (*rmsnorm_forward)(Real* out, Real* rstd, const Real* in, std::size_t rows, std::size_t width);
+  void (*rmsnorm_backward)(Real* din, const Real* dout, const Real* in, const Real* rstd, std::size_t rows,
                            std::size_t width, bool add);
 
   // In place on rows [first, first + rows) of a batch; `qkv` [rows, 3 * heads * head_size] begins at row `first`. Each
   // head of q and k is normalised (as rmsnorm), then rotated by its position (rotary embedding, halves paired, base
   // 10000); rstd[rows, 2 * heads] is kept. `turns` is what rotary_table fills.
-  void (*qk_forward)(float* qkv, float* rstd, const float* turns, AttentionShape shape, std::size_t first,
+  void (*qk_forward)(Real* qkv, Real* rstd, const Real* turns, AttentionShape shape, std::size_t first,
                      std::size_t rows);
   // In place on the gradient; `qkv` is what forward left. The values' third is not touched.
-  void (*qk_backward)(float* dqkv, const float* qkv, const float* rstd, const float* turns, AttentionShape shape,
+  void (*qk_backward)(Real* dqkv, const Real* qkv, const Real* rstd, const Real* turns, AttentionShape shape,
                       std::size_t first, std::size_t rows);
 
   // Causal softmax attention over qkv[rows, 3 * heads * head_size]; out[rows, heads * head_size]. log_sums[rows, heads]
   // is kept for backward, which computes the weights again. `scratch` holds attention_scratch(shape) floats.
-  void (*attention_forward)(float* out, float* log_sums, const float* qkv, float* scratch, AttentionShape shape);
-  void (*attention_backward)(float* dqkv, const float* dout, const float* log_sums, const float* qkv, float* scratch,
+  void (*attention_forward)(Real* out, Real* log_sums, const Real* qkv, Real* scratch, AttentionShape shape);
+  void (*attention_backward)(Real* dqkv, const Real* dout, const Real* log_sums, const Real* qkv, Real* scratch,
                              AttentionShape shape);
 
+  // y[rows * rank, heads * head_size]; `states` (StateSpaceShape::states), those that enter each chunk, are kept for
+  // backward. `scratch` holds state_space_scratch(shape) floats.
+  void (*state_space_forward)(Real* y, std::size_t y_stride, Real* states, StateSpaceOf<const Real> in, Real* scratch,
+                              StateSpaceShape shape);
+  void (*state_space_backward)(StateSpaceOf<Real> gradients, const Real* dy, std::size_t dy_stride, const Real* states,
+                               StateSpaceOf<const Real> in, Real* scratch, StateSpaceShape shape);
+
   // out = max(in, 0)^2; backward reads what forward wrote. Both may work in place.
-  void (*relu2_forward)(float* out, const float* in, std::size_t count);
-  void (*relu2_backward)(float* din, const float* dout, const float* out, std::size_t count);
+  void (*relu2_forward)(Real* out, const Real* in, std::size_t count);
+  void (*relu2_backward)(Real* din, const Real* dout, const Real* out, std::size_t count);
 
   // Cross-entropy of logits[rows, width] against targets, summed, in nats; a target below 0 is not counted. With
   // `scale` > 0 the logits are replaced by scale * d(sum)/d(logits).
-  double (*cross_entropy)(float* logits, const std::int32_t* targets, std::size_t rows, std::size_t width, float scale);
+  double (*cross_entropy)(Real* logits, const std::int32_t* targets, std::size_t rows, std::size_t width, Real scale);
 
   // to += from; the sum of squares of a vector
-  void (*add)(float* to, const float* from, std::size_t count);
-  double (*sum_of_squares)(const float* values, std::size_t count);
+  void (*add)(Real* to, const Real* from, std::size_t count);
+  double (*sum_of_squares)(const Real* values, std::size_t count);
 
   // AdamW (Loshchilov and Hutter 2019): moments in place, gradient scaled by `gradient_scale` first.
-  void (*adamw)(float* weights, float* first, float* second, const float* gradient, std::size_t count,
-                float learning_rate, float beta1, float beta2, float correction1, float correction2, float epsilon,
-                float weight_decay, float gradient_scale);
+  void (*adamw)(Real* weights, Real* first, Real* second, const Real* gradient, std::size_t count, Real learning_rate,
+                Real beta1, Real beta2, Real correction1, Real correction2, Real epsilon, Real weight_decay,
+                Real gradient_scale);
 };
+using Backend = BackendOf<float>;
 
 // The best CPU table that this machine can run; the same binary runs on any x86-64.
 const Backend& cpu_backend();
@@ -82,16 +114,19 @@ const Backend& cpu_backend();
 const Backend* cpu_backend_named(const char* name);
 
 // out[rows, outputs] = in[rows, inputs] * weights[outputs, inputs]^T, plus what is in `out` if `add`
-inline void linear_forward(const Backend& backend, float* out, const float* in, const float* weights, std::size_t rows,
-                           std::size_t inputs, std::size_t outputs, bool add) {
+template <typename Real>
+void linear_forward(const BackendOf<Real>& backend, Real* out, const Real* in, const Real* weights, std::size_t rows,
+                    std::size_t inputs, std::size_t outputs, bool add) {
   backend.product(out, outputs, {in, inputs, 1}, {weights, 1, inputs}, rows, outputs, inputs, add);
 }
-inline void linear_backward_input(const Backend& backend, float* din, const float* dout, const float* weights,
-                                  std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
+template <typename Real>
+void linear_backward_input(const BackendOf<Real>& backend, Real* din, const Real* dout, const Real* weights,
+                           std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
   backend.product(din, inputs, {dout, outputs, 1}, {weights, inputs, 1}, rows, inputs, outputs, add);
 }
-inline void linear_backward_weights(const Backend& backend, float* dweights, const float* dout, const float* in,
-                                    std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
+template <typename Real>
+void linear_backward_weights(const BackendOf<Real>& backend, Real* dweights, const Real* dout, const Real* in,
+                             std::size_t rows, std::size_t inputs, std::size_t outputs, bool add) {
   backend.product(dweights, inputs, {dout, 1, outputs}, {in, inputs, 1}, outputs, inputs, rows, add);
 }
 
@@ -113,5 +148,6 @@ void restart_with_better_blas_core(char** argv);
 
 // turns[context, head_size]: cosines, then sines, of head_size / 2 angles for each position.
 void rotary_table(float* turns, std::size_t context, std::size_t head_size);
+void rotary_table(double* turns, std::size_t context, std::size_t head_size);
 
 }  // namespace overnight::kernels

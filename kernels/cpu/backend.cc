@@ -50,6 +50,11 @@ const Backend& cpu_backend() {
 
 std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows * shape.context; }
 
+std::size_t state_space_scratch(StateSpaceShape s) {
+  const std::size_t flat = s.chunk * s.rank;
+  return 3 * flat * flat + flat * (2 * s.state + s.head_size + 5) + s.heads * s.head_size * s.state;
+}
+
 void blas_product(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,
                   std::size_t depth, bool add) {
   openblas_set_num_threads(1);
@@ -85,16 +90,28 @@ void restart_with_better_blas_core(char** argv) {
   execv("/proc/self/exe", argv);  // if it fails, this program goes on, slower
 }
 
-void rotary_table(float* turns, std::size_t context, std::size_t head_size) {
+namespace {
+
+template <typename Real>
+void fill_rotary_table(Real* turns, std::size_t context, std::size_t head_size) {
   const std::size_t half = head_size / 2;
   for (std::size_t t = 0; t < context; ++t) {
     for (std::size_t i = 0; i < half; ++i) {
       const double angle =
           static_cast<double>(t) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
-      turns[t * head_size + i] = static_cast<float>(std::cos(angle));
-      turns[t * head_size + half + i] = static_cast<float>(std::sin(angle));
+      turns[t * head_size + i] = static_cast<Real>(std::cos(angle));
+      turns[t * head_size + half + i] = static_cast<Real>(std::sin(angle));
     }
   }
+}
+
+}  // namespace
+
+void rotary_table(float* turns, std::size_t context, std::size_t head_size) {
+  fill_rotary_table(turns, context, head_size);
+}
+void rotary_table(double* turns, std::size_t context, std::size_t head_size) {
+  fill_rotary_table(turns, context, head_size);
 }
 
 }  // namespace overnight::kernels

@@ -7,50 +7,44 @@
 #include "kernels/kernels.h"
 #include "kernels/reference/reference.h"
 #include "tests/kernels/numeric.h"
+#include "tests/kernels/tables.h"
 
 namespace overnight::kernels {
 namespace {
 
-struct Shape {
+struct LinearShape {
   std::size_t rows, inputs, outputs;
 };
 
 // Less than a vector, a tile and a panel, exactly one, one more; deeper than one block.
-constexpr Shape shapes[] = {{1, 1, 1},     {5, 7, 3},     {12, 32, 32}, {13, 33, 35},
+constexpr LinearShape linear_shapes[] = {{1, 1, 1},     {5, 7, 3},     {12, 32, 32}, {13, 33, 35},
                             {25, 257, 16}, {40, 300, 65}, {800, 5, 9}};
 
-class Linear : public testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    table_ = cpu_backend_named(GetParam());
-    if (table_ == nullptr) GTEST_SKIP() << "this machine cannot run " << GetParam();
-  }
-  const Backend& cpu() const { return *table_; }
+template <typename Table>
+class Linear : public OnEveryTable<Table> {};
+TYPED_TEST_SUITE(Linear, Tables, Names);
 
- private:
-  const Backend* table_ = nullptr;
-};
-
-INSTANTIATE_TEST_SUITE_P(Tables, Linear, testing::Values("base", "avx2", "avx512"),
-                         [](const auto& one) { return std::string(one.param); });
-
-TEST_P(Linear, IsItsReferenceAndAddsOnRequest) {
-  for (const auto& [rows, inputs, outputs] : shapes) {
+TYPED_TEST(Linear, IsItsReferenceAndAddsOnRequest) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  for (const auto& [rows, inputs, outputs] : linear_shapes) {
     const Doubles in = draw(rows * inputs, 1), weights = draw(outputs * inputs, 2);
     Doubles expected = reference::linear(in, weights, rows, inputs, outputs);
-    Floats out = poisoned(rows * outputs);
-    linear_forward(cpu(), out.data(), narrow(in).data(), narrow(weights).data(), rows, inputs, outputs, false);
-    EXPECT_LT(distance(out, expected), 1e-5) << rows << " " << inputs << " " << outputs;
+    Reals out = this->poisoned(rows * outputs);
+    linear_forward(this->cpu(), out.data(), this->narrow(in).data(), this->narrow(weights).data(), rows, inputs,
+                   outputs, false);
+    EXPECT_LT(distance(out, expected), this->near / 10) << rows << " " << inputs << " " << outputs;
     out.assign(out.size(), 1.0f);
-    linear_forward(cpu(), out.data(), narrow(in).data(), narrow(weights).data(), rows, inputs, outputs, true);
+    linear_forward(this->cpu(), out.data(), this->narrow(in).data(), this->narrow(weights).data(), rows, inputs,
+                   outputs, true);
     for (double& value : expected) value += 1;
-    EXPECT_LT(distance(out, expected), 1e-5) << rows << " " << inputs << " " << outputs;
+    EXPECT_LT(distance(out, expected), this->near / 10) << rows << " " << inputs << " " << outputs;
   }
 }
 
 // A sum of products is linear in each: its gradients are sums of products again, and exact.
-TEST_P(Linear, GradientsAreThoseOfTheReference) {
-  for (const auto& [rows, inputs, outputs] : shapes) {
+TYPED_TEST(Linear, GradientsAreThoseOfTheReference) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  for (const auto& [rows, inputs, outputs] : linear_shapes) {
     const Doubles in = draw(rows * inputs, 1), weights = draw(outputs * inputs, 2), pull = draw(rows * outputs, 3);
     Doubles din(in.size(), 0.0), dweights(weights.size(), 0.0);
     for (std::size_t r = 0; r < rows; ++r) {
@@ -61,46 +55,50 @@ TEST_P(Linear, GradientsAreThoseOfTheReference) {
         }
       }
     }
-    Floats ours = poisoned(in.size()), ours_weights = poisoned(weights.size());
-    linear_backward_input(cpu(), ours.data(), narrow(pull).data(), narrow(weights).data(), rows, inputs, outputs,
-                          false);
-    EXPECT_LT(distance(ours, din), 1e-5) << rows << " " << inputs << " " << outputs;
-    linear_backward_weights(cpu(), ours_weights.data(), narrow(pull).data(), narrow(in).data(), rows, inputs, outputs,
-                            false);
-    EXPECT_LT(distance(ours_weights, dweights), 1e-5) << rows << " " << inputs << " " << outputs;
+    Reals ours = this->poisoned(in.size()), ours_weights = this->poisoned(weights.size());
+    linear_backward_input(this->cpu(), ours.data(), this->narrow(pull).data(), this->narrow(weights).data(), rows,
+                          inputs, outputs, false);
+    EXPECT_LT(distance(ours, din), this->near / 10) << rows << " " << inputs << " " << outputs;
+    linear_backward_weights(this->cpu(), ours_weights.data(), this->narrow(pull).data(), this->narrow(in).data(), rows,
+                            inputs, outputs, false);
+    EXPECT_LT(distance(ours_weights, dweights), this->near / 10) << rows << " " << inputs << " " << outputs;
   }
 }
 
-TEST_P(Linear, NothingIsWrittenBesideTheResult) {
+TYPED_TEST(Linear, NothingIsWrittenBesideTheResult) {
+  using Reals = std::vector<typename TestFixture::Real>;
   const Doubles a = draw(13 * 9, 1), b = draw(9 * 35, 2);
-  Floats out(13 * 40, 7.0f);
-  cpu().product(out.data(), 40, {narrow(a).data(), 9, 1}, {narrow(b).data(), 35, 1}, 13, 35, 9, false);
+  Reals out(13 * 40, 7.0f);
+  this->cpu().product(out.data(), 40, {this->narrow(a).data(), 9, 1}, {this->narrow(b).data(), 35, 1}, 13, 35, 9,
+                      false);
   for (std::size_t r = 0; r < 13; ++r) {
     for (std::size_t c = 35; c < 40; ++c) ASSERT_EQ(out[r * 40 + c], 7.0f);
   }
 }
 
 // What a row gives must not depend on the rows beside it: lanes and blocks cut batches anywhere.
-TEST_P(Linear, ARowGivesTheSameBitsWhereverItIsCut) {
+TYPED_TEST(Linear, ARowGivesTheSameBitsWhereverItIsCut) {
+  using Reals = std::vector<typename TestFixture::Real>;
   const std::size_t rows = 29, inputs = 300, outputs = 40;
-  const Floats in = narrow(draw(rows * inputs, 1)), weights = narrow(draw(outputs * inputs, 2));
-  Floats whole = poisoned(rows * outputs), cut = poisoned(rows * outputs);
-  linear_forward(cpu(), whole.data(), in.data(), weights.data(), rows, inputs, outputs, false);
+  const Reals in = this->narrow(draw(rows * inputs, 1)), weights = this->narrow(draw(outputs * inputs, 2));
+  Reals whole = this->poisoned(rows * outputs), cut = this->poisoned(rows * outputs);
+  linear_forward(this->cpu(), whole.data(), in.data(), weights.data(), rows, inputs, outputs, false);
   for (std::size_t r = 0; r < rows; r += 4)
-    linear_forward(cpu(), cut.data() + r * outputs, in.data() + r * inputs, weights.data(),
+    linear_forward(this->cpu(), cut.data() + r * outputs, in.data() + r * inputs, weights.data(),
                    std::min<std::size_t>(4, rows - r), inputs, outputs, false);
   EXPECT_EQ(whole, cut);
 }
 
-TEST_P(Linear, IsThatOfOpenBlas) {
+TEST(Blas, GivesWhatOursGives) {
+  const Backend& cpu = cpu_backend();
   for (const bool a_turned : {false, true}) {
     for (const bool b_turned : {false, true}) {
       const std::size_t rows = 37, columns = 50, depth = 61;
-      const Floats a = narrow(draw(rows * depth, 1)), b = narrow(draw(depth * columns, 2));
+      const std::vector<float> a = narrow<float>(draw(rows * depth, 1)), b = narrow<float>(draw(depth * columns, 2));
       const Matrix left = a_turned ? Matrix{a.data(), 1, rows} : Matrix{a.data(), depth, 1},
                    right = b_turned ? Matrix{b.data(), 1, depth} : Matrix{b.data(), columns, 1};
-      Floats ours = poisoned(rows * columns), theirs = poisoned(rows * columns);
-      cpu().product(ours.data(), columns, left, right, rows, columns, depth, false);
+      std::vector<float> ours = poisoned<float>(rows * columns), theirs = poisoned<float>(rows * columns);
+      cpu.product(ours.data(), columns, left, right, rows, columns, depth, false);
       blas_product(theirs.data(), columns, left, right, rows, columns, depth, false);
       EXPECT_LT(distance(ours, Doubles(theirs.begin(), theirs.end())), 1e-5) << a_turned << b_turned;
     }

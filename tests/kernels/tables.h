@@ -1,0 +1,61 @@
+// The tables of CPU ops that a test is run on: each instruction set in floats, and the same code in doubles ("exact").
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "tests/kernels/numeric.h"
+
+namespace overnight::kernels {
+
+namespace exact {
+extern const BackendOf<double> table;  // exact_table.cc
+}
+
+// A table and how near its numbers must come.
+struct Base {
+  using Real = float;
+  static constexpr double near = 1e-4;
+  static const Backend* table() { return cpu_backend_named("base"); }
+};
+struct Avx2 : Base {
+  static const Backend* table() { return cpu_backend_named("avx2"); }
+};
+struct Avx512 : Base {
+  static const Backend* table() { return cpu_backend_named("avx512"); }
+};
+struct Exact {
+  using Real = double;
+  static constexpr double near = 1e-6;
+  static const BackendOf<double>* table() { return &exact::table; }
+};
+
+struct Names {
+  template <typename Table>
+  static std::string GetName(int) {
+    if (std::is_same_v<Table, Exact>) return "exact";
+    return std::is_same_v<Table, Base> ? "base" : std::is_same_v<Table, Avx2> ? "avx2" : "avx512";
+  }
+};
+
+template <typename Table>
+class OnEveryTable : public testing::Test {
+ protected:
+  using Real = typename Table::Real;
+  static constexpr double near = Table::near;
+
+  void SetUp() override {
+    if (Table::table() == nullptr) GTEST_SKIP() << "this machine cannot run " << Names::GetName<Table>(0);
+  }
+  static const BackendOf<Real>& cpu() { return *Table::table(); }
+  static std::vector<Real> narrow(const Doubles& values) { return kernels::narrow<Real>(values); }
+  static std::vector<Real> poisoned(std::size_t count) { return kernels::poisoned<Real>(count); }
+};
+
+using Tables = testing::Types<Base, Avx2, Avx512, Exact>;
+
+}  // namespace overnight::kernels
