@@ -12,11 +12,12 @@ namespace overnight::kernels::reference {
 
 template <typename R>
 struct StateSpaceInputs {
-  Values<R> q, k, v, decay, weight;
+  Values<R> q, k, v, decay, weight, own;  // own empty: as weight
 };
 
-// h_t = exp(decay_t) h_{t-1} + weight_t sum_r v_{t,r} k_{t,r}^T,  y_{t,r} = h_t q_{t,r}  (arXiv 2405.21060, eq. 6; with
-// ranks arXiv 2603.15569, section 3.3). h is [head_size, state].
+// With n_t = sum_r v_{t,r} k_{t,r}^T and the state h [head_size, state]:
+//   y_{t,r} = (exp(decay_t) h_{t-1} + own_t n_t) q_{t,r},   h_t = exp(decay_t) h_{t-1} + weight_t n_t
+// (arXiv 2405.21060, eq. 6, where own is weight; with ranks arXiv 2603.15569, section 3.3; own: see mamba3).
 template <typename R>
 Values<R> state_space(const StateSpaceInputs<R>& in, StateSpaceShape s) {
   Values<R> y(in.v.size());
@@ -28,15 +29,15 @@ Values<R> state_space(const StateSpaceInputs<R>& in, StateSpaceShape s) {
         for (R& x : state) x *= std::exp(in.decay[t * s.heads + h]);
         const auto qk = [&](std::size_t r) { return (t * s.rank + r) * s.groups * s.state + group * s.state; };
         const auto v = [&](std::size_t r) { return (t * s.rank + r) * s.heads * s.head_size + h * s.head_size; };
-        for (std::size_t r = 0; r < s.rank; ++r) {
-          for (std::size_t p = 0; p < s.head_size; ++p) {
-            for (std::size_t n = 0; n < s.state; ++n)
-              state[p * s.state + n] += in.weight[t * s.heads + h] * in.v[v(r) + p] * in.k[qk(r) + n];
-          }
-        }
-        for (std::size_t r = 0; r < s.rank; ++r) {
-          for (std::size_t p = 0; p < s.head_size; ++p) {
-            for (std::size_t n = 0; n < s.state; ++n) y[v(r) + p] += state[p * s.state + n] * in.q[qk(r) + n];
+        const std::size_t at = t * s.heads + h;
+        const R own = in.own.empty() ? in.weight[at] : in.own[at];
+        for (std::size_t p = 0; p < s.head_size; ++p) {
+          for (std::size_t n = 0; n < s.state; ++n) {
+            R added = 0;
+            for (std::size_t r = 0; r < s.rank; ++r) added += in.v[v(r) + p] * in.k[qk(r) + n];
+            R& x = state[p * s.state + n];
+            for (std::size_t r = 0; r < s.rank; ++r) y[v(r) + p] += (x + own * added) * in.q[qk(r) + n];
+            x += in.weight[at] * added;
           }
         }
       }

@@ -24,8 +24,13 @@ const StateSpaceShape scan_shapes[] = {
 // Decays as long memories have them and as forgetful ones do; weights of either sign.
 Inputs draw_inputs(StateSpaceShape s) {
   const std::size_t rows = s.batch * s.context;
-  Inputs in{draw(rows * s.rank * s.groups * s.state, 1), draw(rows * s.rank * s.groups * s.state, 2),
-            draw(rows * s.rank * s.heads * s.head_size, 3), draw(rows * s.heads, 4), draw(rows * s.heads, 5)};
+  Inputs in{draw(rows * s.rank * s.groups * s.state, 1),
+            draw(rows * s.rank * s.groups * s.state, 2),
+            draw(rows * s.rank * s.heads * s.head_size, 3),
+            draw(rows * s.heads, 4),
+            draw(rows * s.heads, 5),
+            {}};
+  if (s.context % 4 == 0) in.own = draw(rows * s.heads, 7);
   for (double& decay : in.decay) decay = static_cast<float>(-2 * decay * decay);
   return in;
 }
@@ -35,7 +40,7 @@ struct Run {
   using Real = typename Table::Real;
   using Reals = std::vector<Real>;
   StateSpaceShape s;
-  Reals q, k, v, decay, weight, y, states, scratch;
+  Reals q, k, v, decay, weight, own, y, states, scratch;
 
   Run(const Inputs& in, StateSpaceShape shape)
       : s(shape),
@@ -44,13 +49,17 @@ struct Run {
         v(narrow<Real>(in.v)),
         decay(narrow<Real>(in.decay)),
         weight(narrow<Real>(in.weight)),
+        own(narrow<Real>(in.own)),
         y(poisoned<Real>(in.v.size())),
         states(poisoned<Real>(shape.states())),
         scratch(poisoned<Real>(state_space_scratch(shape))) {
     Table::table()->state_space_forward(y.data(), s.heads * s.head_size, states.data(), inputs(), scratch.data(), s);
   }
   StateSpaceOf<const Real> inputs() const {
-    return {q.data(), k.data(), v.data(), decay.data(), weight.data(), s.groups * s.state, s.heads * s.head_size};
+    return {q.data(),           k.data(),
+            v.data(),           decay.data(),
+            weight.data(),      own.empty() ? nullptr : own.data(),
+            s.groups * s.state, s.heads * s.head_size};
   }
 };
 
@@ -74,10 +83,11 @@ TYPED_TEST(StateSpace, GradientsAreThoseOfThePlainRecurrence) {
     const Doubles pull = draw(in.v.size(), 6);
     const Reals dy = this->narrow(pull);
     Reals dq = this->poisoned(in.q.size()), dk = dq, dv = this->poisoned(in.v.size()),
-          ddecay = this->poisoned(in.decay.size()), dweight = ddecay;
+          ddecay = this->poisoned(in.decay.size()), dweight = ddecay, down = this->poisoned(in.own.size());
     run.scratch = this->poisoned(run.scratch.size());
     this->cpu().state_space_backward(
-        {dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(), s.groups * s.state, s.heads * s.head_size},
+        {dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(), in.own.empty() ? nullptr : down.data(),
+         s.groups * s.state, s.heads * s.head_size},
         dy.data(), s.heads * s.head_size, run.states.data(), run.inputs(), run.scratch.data(), s);
     const auto expected = [&](Doubles Inputs::*part) {
       return numeric_gradient(
@@ -93,6 +103,7 @@ TYPED_TEST(StateSpace, GradientsAreThoseOfThePlainRecurrence) {
     EXPECT_LT(distance(dv, expected(&Inputs::v)), this->near) << s.context << " " << s.rank;
     EXPECT_LT(distance(ddecay, expected(&Inputs::decay)), this->near) << s.context << " " << s.rank;
     EXPECT_LT(distance(dweight, expected(&Inputs::weight)), this->near) << s.context << " " << s.rank;
+    EXPECT_LT(distance(down, expected(&Inputs::own)), this->near) << s.context << " " << s.rank;
   }
 }
 
