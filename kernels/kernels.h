@@ -39,6 +39,56 @@ struct StateSpaceOf {
   std::size_t qk_stride = 0, v_stride = 0;
 };
 
+// Of a short causal convolution, each channel by itself: weights [taps, channels], the last tap for the token itself.
+template <typename Real>
+struct ConvolutionOf {
+  Real *weights = nullptr, *bias = nullptr;
+};
+
+// y [rows * rank, heads * head_size] from the state-space op, v what went into it, z [rows, heads * head_size].
+template <typename Real>
+struct GateOf {
+  Real *y = nullptr, *v = nullptr, *z = nullptr;
+  std::size_t v_stride = 0, z_stride = 0;
+};
+
+// skip [heads], null: 0; spread and mix [rank, heads * head_size], null: 1.
+template <typename Real>
+struct GateParametersOf {
+  Real *skip = nullptr, *spread = nullptr, *mix = nullptr;
+};
+
+// The parts of a token's projection that Mamba-3 reads: key and query [rank, shared_groups, state], step, rate and
+// share [heads], angle [angles]; `stride` numbers from token to token.
+template <typename Real>
+struct Mamba3ProjectionOf {
+  Real *key = nullptr, *query = nullptr, *step = nullptr, *rate = nullptr, *share = nullptr, *angle = nullptr;
+  std::size_t stride = 0;
+};
+
+// step_bias [heads], gains [state], biases [heads, rank, state]
+template <typename Real>
+struct Mamba3ParametersOf {
+  Real *step_bias = nullptr, *key_gain = nullptr, *query_gain = nullptr, *key_bias = nullptr, *query_bias = nullptr;
+};
+
+// What its state-space op reads, per head: q and k [rows * rank, heads * state], decay, weight and own [rows, heads];
+// and what is kept for backward: step [rows, heads], angles [rows, heads * angles], rstd [rows, 2 * rank *
+// shared_groups].
+template <typename Real>
+struct Mamba3Of {
+  Real *q = nullptr, *k = nullptr, *decay = nullptr, *weight = nullptr, *own = nullptr;
+  Real *step = nullptr, *angles = nullptr, *rstd = nullptr;
+};
+
+struct Mamba3Shape {
+  StateSpaceShape scan;           // its groups are its heads: each turns keys and queries by angles of its own
+  std::size_t shared_groups = 1;  // of the projection
+  std::size_t angles = 0;         // at most state / 2; the rest is not turned
+
+  std::size_t scratch() const { return scan.heads * angles + 2 * scan.state; }  // of backward, in floats
+};
+
 // A matrix in memory: element (r, c) is data[r * row_stride + c * column_stride].
 template <typename Real>
 struct MatrixOf {
@@ -89,6 +139,52 @@ struct BackendOf {
                               StateSpaceShape shape);
   void (*state_space_backward)(StateSpaceOf<Real> gradients, const Real* dy, std::size_t dy_stride, const Real* states,
                                StateSpaceOf<const Real> in, Real* scratch, StateSpaceShape shape);
+
+  // out[rows, channels] = silu(bias + sum over taps), of `in` with `stride` numbers from row to row. Backward
+  // overwrites din, adds to the parameters' gradients and needs a scratch of `channels`.
+  void (*convolution_forward)(Real* out, const Real* in, std::size_t stride, ConvolutionOf<const Real> parameters,
+                              std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps);
+  void (*convolution_backward)(Real* din, ConvolutionOf<Real> gradients, const Real* dout, const Real* in,
+                               std::size_t stride, ConvolutionOf<const Real> parameters, Real* scratch,
+                               std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps);
+
+  // out[rows, heads * head_size] = sum over ranks of mix * (y + skip * v) * silu(spread * z). Backward overwrites the
+  // gradients of y and z and adds to the parameters'. That of v goes through the state-space op too, whose backward
+  // overwrites; skip_backward then adds the rest: dv += skip * dy.
+  void (*gate_forward)(Real* out, GateOf<const Real> in, GateParametersOf<const Real> parameters, std::size_t rows,
+                       StateSpaceShape shape);
+  void (*gate_backward)(GateOf<Real> gradients, GateParametersOf<Real> parameter_gradients, const Real* dout,
+                        GateOf<const Real> in, GateParametersOf<const Real> parameters, std::size_t rows,
+                        StateSpaceShape shape);
+  void (*skip_backward)(Real* dv, std::size_t v_stride, const Real* dy, const Real* skip, std::size_t flat_rows,
+                        StateSpaceShape shape);
+
+  // v[rows, rank, width] = x[rows, width] * spread[rank, width]; backward overwrites dx and adds to dspread.
+  void (*spread_forward)(Real* v, const Real* x, std::size_t stride, const Real* spread, std::size_t rows,
+                         std::size_t rank, std::size_t width);
+  void (*spread_backward)(Real* dx, Real* dspread, const Real* dv, const Real* x, std::size_t stride,
+                          const Real* spread, std::size_t rows, std::size_t rank, std::size_t width);
+
+  // out = in * gain, by column; backward overwrites din and adds to dgain.
+  void (*gain_forward)(Real* out, const Real* in, const Real* gain, std::size_t rows, std::size_t width);
+  void (*gain_backward)(Real* din, Real* dgain, const Real* dout, const Real* in, const Real* gain, std::size_t rows,
+                        std::size_t width);
+
+  // Mamba-2: step = softplus(raw + bias), which is also the weight; decay = -exp(log_rate) * step. All [rows, heads].
+  // Backward overwrites draw and adds to the parameters' gradients.
+  void (*mamba2_forward)(Real* step, Real* decay, const Real* raw, std::size_t stride, const Real* bias,
+                         const Real* log_rate, std::size_t rows, std::size_t heads);
+  void (*mamba2_backward)(Real* draw, std::size_t stride, Real* dbias, Real* dlog_rate, const Real* ddecay,
+                          const Real* dweight, const Real* step, const Real* log_rate, std::size_t rows,
+                          std::size_t heads);
+
+  // Mamba-3 (arXiv 2603.15569): what the state-space op reads, from a projection. Backward overwrites the projection's
+  // gradient, adds to the parameters', and leaves nothing of use in `made_gradients`.
+  void (*mamba3_forward)(Mamba3Of<Real> made, Mamba3ProjectionOf<const Real> in,
+                         Mamba3ParametersOf<const Real> parameters, Mamba3Shape shape);
+  void (*mamba3_backward)(Mamba3ProjectionOf<Real> gradients, Mamba3ParametersOf<Real> parameter_gradients,
+                          Mamba3Of<Real> made_gradients, Mamba3Of<const Real> made, Mamba3ProjectionOf<const Real> in,
+                          Mamba3ParametersOf<const Real> parameters, Real* scratch, Mamba3Shape shape);
 
   // out = max(in, 0)^2; backward reads what forward wrote. Both may work in place.
   void (*relu2_forward)(Real* out, const Real* in, std::size_t count);

@@ -18,7 +18,7 @@ struct LinearShape {
 
 // Less than a vector, a tile and a panel, exactly one, one more; deeper than one block.
 constexpr LinearShape linear_shapes[] = {{1, 1, 1},     {5, 7, 3},     {12, 32, 32}, {13, 33, 35},
-                            {25, 257, 16}, {40, 300, 65}, {800, 5, 9}};
+                                         {25, 257, 16}, {40, 300, 65}, {800, 5, 9}};
 
 template <typename Table>
 class Linear : public OnEveryTable<Table> {};
