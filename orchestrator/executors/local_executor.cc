@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,6 +79,7 @@ struct LocalExecutor::Keeper {
   std::int64_t sequence = 0;
   bool begun = false;                       // it has its order and its first lease
   bool started = false;                     // it said so
+  bool in_phase = false;                    // its first task has started
   std::optional<workers::Stop> early_stop;  // came before it had begun
   bool of_earlier_life = false;
   bool disturbed = false;  // somebody else used its GPU
@@ -115,6 +117,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
         gpu_look(io_),
         standby(settings.keeper) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // The sweeper and what it starts give way to tasks that begin.
+    asio::post(sweeper, [] { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19); });
     prctl(PR_SET_DUMPABLE, 0);  // our environment holds secrets; a task of our own user must not read it in /proc
   }
 
@@ -179,10 +183,21 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
       sink(core::AttemptStarted{keeper->attempt});
     } else if (const auto* phase = std::get_if<workers::PhaseStarted>(&message.body)) {
       sink(core::AttemptInPhase{keeper->attempt, phase->phase});
-      standby.refill(slots.size(), containment);  // now, when no slot waits for us
+      keeper->in_phase = true;
+      refill_standby();
     } else if (const auto* seen = std::get_if<workers::MetricSeen>(&message.body)) {
       if (metrics) metrics({keeper->attempt, seen->name, seen->value, seen->step});
     }
+  }
+
+  // To make a keeper takes from the processor what the start of a task needs: it waits while a slot is being filled,
+  // unless few stand by.
+  void refill_standby() {
+    const std::size_t all = std::min(slots.size(), standby_keepers_max);
+    const bool filling = std::ranges::any_of(keepers, [](const auto& entry) {
+      return !entry.second->in_phase && !entry.second->of_earlier_life;
+    });
+    standby.refill(filling ? all / 2 : all, containment);
   }
 
   // ---- its end ----

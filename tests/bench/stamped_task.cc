@@ -2,7 +2,7 @@
 // nobody's but ours. Linked statically and without iostreams: what is measured is the orchestrator, not a loader.
 //
 //   stamped_task STAMPS EXPERIMENT_JSON              prints a loss, ends
-//   stamped_task STAMPS EXPERIMENT_JSON lasting      the same after 50 ms of rest, as if a GPU worked
+//   stamped_task STAMPS EXPERIMENT_JSON lasting      the same after half a second of rest, as if a GPU worked
 //   stamped_task STAMPS EXPERIMENT_JSON deaf         forks a child, ignores SIGTERM, never ends
 //
 // The start is the program's first instruction, before the C library begins: what that costs (in a virtual machine some
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   const long long start = start_ns();
   if (argc < 3) return 2;
   if (argc > 3 && std::strcmp(argv[3], "lasting") == 0) {
-    const timespec rest{0, 50'000'000};
+    const timespec rest{0, 500'000'000};
     nanosleep(&rest, nullptr);
   } else if (argc > 3) {
     signal(SIGTERM, SIG_IGN);
