@@ -83,13 +83,13 @@ std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t conte
 }
 
 std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch) {
-  return make_transformer(config, batch, Graph::Purpose::inference).graph.arena_floats() * sizeof(float);
+  return make_language_model(config, batch, Graph::Purpose::inference).graph.arena_floats() * sizeof(float);
 }
 
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, std::size_t threads) {
-  const Transformer model = make_transformer(config, batch, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, batch, Graph::Purpose::inference);
   const auto context = static_cast<std::size_t>(config.context), width = static_cast<std::size_t>(config.vocabulary);
   std::vector<Scorer> scorers;
   for (std::size_t i = 0; i < threads; ++i) scorers.emplace_back(model.graph, parameters, batch * context);

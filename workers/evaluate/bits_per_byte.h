@@ -14,7 +14,7 @@
 
 #include "workers/corpus/corpus.h"
 #include "workers/model/checkpoint.h"
-#include "workers/model/transformer.h"
+#include "workers/model/language_model.h"
 
 namespace overnight::workers {
 

@@ -81,7 +81,7 @@ int evaluate(const Options& options) {
     return complain("the model's vocabulary is " + std::to_string(config->vocabulary) + ", not bytes");
   const auto documents = read_documents(options.data);
   if (!documents) return complain(documents.error());
-  const Transformer model = make_transformer(*config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(*config, 1, Graph::Purpose::inference);
   const std::size_t threads = threads_given();
   const std::uint64_t needed =
       model.graph.parameter_floats() * sizeof(float) + threads * scoring_bytes(*config, batch_rows);

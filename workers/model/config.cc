@@ -1,6 +1,7 @@
 #include "workers/model/config.h"
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace overnight::workers {
 namespace {
@@ -15,12 +16,69 @@ struct Field {
 
 // The bounds keep sizes far from overflow; a larger model is not for this program.
 constexpr Field fields[] = {
-    {"depth", &ModelConfig::depth, 1, 128},        {"width", &ModelConfig::width, 8, 16384},
-    {"heads", &ModelConfig::heads, 1, 256},        {"context", &ModelConfig::context, 8, 16384},
-    {"mlp_ratio", &ModelConfig::mlp_ratio, 1, 16}, {"vocabulary", &ModelConfig::vocabulary, 2, 1 << 20},
+    {"depth", &ModelConfig::depth, 1, 128},
+    {"width", &ModelConfig::width, 8, 16384},
+    {"heads", &ModelConfig::heads, 1, 256},
+    {"context", &ModelConfig::context, 8, 16384},
+    {"mlp_ratio", &ModelConfig::mlp_ratio, 0, 16},
+    {"vocabulary", &ModelConfig::vocabulary, 2, 1 << 20},
+    {"expand", &ModelConfig::expand, 1, 8},
+    {"state", &ModelConfig::state, 1, 256},
+    {"mamba_head", &ModelConfig::mamba_head, 1, 256},
+    {"mamba_groups", &ModelConfig::mamba_groups, 1, 64},
+    {"mamba_rank", &ModelConfig::mamba_rank, 1, 16},
+    {"chunk", &ModelConfig::chunk, 1, 1024},
+    {"taps", &ModelConfig::taps, 1, 16},
 };
 
+constexpr const char* architecture = "language model";
+constexpr const char* earlier_architecture = "transformer";  // the same, when attention was the only mixer
+
+constexpr std::size_t pattern_letters_max = 128;
+
+std::string number(std::int64_t value) { return std::to_string(value); }
+
+std::string why_no_pattern(const std::string& mixer) {
+  if (mixer.empty() || mixer.size() > pattern_letters_max)
+    return "mixer has " + std::to_string(mixer.size()) + " letters, not 1 to " + std::to_string(pattern_letters_max);
+  for (const char letter : mixer) {
+    if (std::string_view("AM3C").find(letter) == std::string_view::npos)
+      return std::string("mixer \"") + mixer + "\": there is no layer \"" + letter +
+             "\"; A is attention, M Mamba-2, 3 Mamba-3, C a short convolution";
+  }
+  return "";
+}
+
+std::string why_no_attention(const ModelConfig& c) {
+  if (c.width % c.heads != 0) return "width " + number(c.width) + " is not a multiple of heads " + number(c.heads);
+  const std::int64_t head = c.width / c.heads;
+  if (head % 2 != 0)
+    return "the head size " + number(head) + " (width / heads) is odd, and rotary positions need pairs";
+  if (head > 256) return "the head size " + number(head) + " (width / heads) is above 256";
+  return "";
+}
+
+std::string why_no_state_space(const ModelConfig& c) {
+  const std::string inner = "the inner width " + number(c.inner()) + " (width x expand)";
+  if (c.inner() % c.mamba_head != 0) return inner + " is not a multiple of mamba_head " + number(c.mamba_head);
+  if (c.mamba_heads() % c.mamba_groups != 0)
+    return "the " + number(c.mamba_heads()) + " heads (" + inner +
+           " / mamba_head) are not a multiple of mamba_groups " + number(c.mamba_groups);
+  if (c.context % c.chunk != 0)
+    return "context " + number(c.context) + " is not a multiple of chunk " + number(c.chunk);
+  if (c.mamba_rank > 1 && c.chunk * c.mamba_rank > 1024)
+    return "chunk " + number(c.chunk) + " x mamba_rank " + number(c.mamba_rank) + " is above 1024";
+  return "";
+}
+
 }  // namespace
+
+bool ModelConfig::uses(Mixer wanted) const {
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(depth); ++layer) {
+    if (mixer_of(layer) == wanted) return true;
+  }
+  return false;
+}
 
 std::string why_impossible(const ModelConfig& config) {
   for (const Field& field : fields) {
@@ -30,17 +88,16 @@ std::string why_impossible(const ModelConfig& config) {
              " and " + std::to_string(field.high);
     }
   }
-  if (config.width % config.heads != 0)
-    return "width " + std::to_string(config.width) + " is not a multiple of heads " + std::to_string(config.heads);
-  const std::int64_t head = config.width / config.heads;
-  if (head % 2 != 0)
-    return "the head size " + std::to_string(head) + " (width / heads) is odd, and rotary positions need pairs";
-  if (head > 256) return "the head size " + std::to_string(head) + " (width / heads) is above 256";
+  if (std::string why = why_no_pattern(config.mixer); !why.empty()) return why;
+  if (config.uses(Mixer::attention)) {
+    if (std::string why = why_no_attention(config); !why.empty()) return why;
+  }
+  if (config.uses(Mixer::mamba2) || config.uses(Mixer::mamba3)) return why_no_state_space(config);
   return "";
 }
 
 std::string config_to_json(const ModelConfig& config) {
-  json j{{"architecture", "transformer"}};
+  json j{{"architecture", architecture}, {"mixer", config.mixer}};
   for (const Field& field : fields) j[field.name] = config.*field.member;
   return j.dump(2) + "\n";
 }
@@ -51,8 +108,13 @@ budgets::Result<ModelConfig, std::string> config_from_json(const std::string& te
   ModelConfig config;
   for (const auto& [name, value] : j.items()) {
     if (name == "architecture") {
-      if (value != "transformer")
-        return budgets::unexpected("architecture " + value.dump() + " is not known; transformer is");
+      if (value != architecture && value != earlier_architecture)
+        return budgets::unexpected("architecture " + value.dump() + " is not known; " + architecture + " is");
+      continue;
+    }
+    if (name == "mixer") {
+      if (!value.is_string()) return budgets::unexpected("mixer: " + value.dump() + " is not a text");
+      config.mixer = value.get<std::string>();
       continue;
     }
     bool known = false;

@@ -58,14 +58,22 @@ double thread_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-TensorId Graph::parameter(std::string name, std::size_t rows, std::size_t columns) {
-  tensors_.push_back({std::move(name), rows, columns, true, true, parameter_floats_, parameter_floats_});
+TensorId Graph::parameter(std::string name, std::size_t rows, std::size_t columns, Initial initial,
+                          ParameterGroup group) {
+  tensors_.push_back({.name = std::move(name),
+                      .rows = rows,
+                      .columns = columns,
+                      .parameter = true,
+                      .initial = initial,
+                      .group = group,
+                      .value_at = parameter_floats_,
+                      .gradient_at = parameter_floats_});
   parameter_floats_ += aligned(rows * columns);
   return {tensors_.size() - 1};
 }
 
 TensorId Graph::activation(std::string name, std::size_t rows, std::size_t columns, bool has_gradient) {
-  tensors_.push_back({std::move(name), rows, columns, false, has_gradient, 0, 0});
+  tensors_.push_back({.name = std::move(name), .rows = rows, .columns = columns, .has_gradient = has_gradient});
   return {tensors_.size() - 1};
 }
 

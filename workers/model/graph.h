@@ -22,10 +22,28 @@ struct TensorId {
   bool operator==(const TensorId&) const = default;
 };
 
+// How a parameter begins (language_model.h fills it).
+enum class Initial {
+  zero,
+  one,
+  normal,        // of variance 1
+  small_normal,  // of standard deviation 0.001
+  fan_in,        // uniform, of variance 1 / columns
+  taps,          // uniform in +-1 / sqrt(rows): of a short convolution
+  log_rates,     // logarithm of a number between 1 and 16: decay rates of Mamba-2
+  steps,         // softplus^-1 of a number between 0.001 and 0.1, evenly spread on a logarithmic scale: step sizes
+  per_rank,      // 1 / rows
+};
+
+// Which of the optimizer's settings a parameter has.
+enum class ParameterGroup { embedding, head, matrix, scalar };
+
 struct Tensor {
   std::string name;
   std::size_t rows = 0, columns = 0;
   bool parameter = false;
+  Initial initial = Initial::zero;
+  ParameterGroup group = ParameterGroup::matrix;
   bool has_gradient = true;
   std::size_t value_at = 0;     // offset in floats: in the parameters, or in the arena
   std::size_t gradient_at = 0;  // likewise: in the parameters' gradients, or in the arena
@@ -74,7 +92,8 @@ class Op {
 
 class Graph {
  public:
-  TensorId parameter(std::string name, std::size_t rows, std::size_t columns);
+  TensorId parameter(std::string name, std::size_t rows, std::size_t columns, Initial initial,
+                     ParameterGroup group = ParameterGroup::matrix);
   TensorId activation(std::string name, std::size_t rows, std::size_t columns, bool has_gradient = true);
   void add(std::unique_ptr<Op> op) { ops_.push_back(std::move(op)); }
 

@@ -85,7 +85,7 @@ struct ResidualLinear final : Op {
         inputs(g.tensor(i).columns),
         outputs(g.tensor(o).columns),
         block(block_rows(rows, std::max(inputs, outputs))) {}
-  const char* kind() const override { return "attention out"; }
+  const char* kind() const override { return "mixer out"; }
   Ids reads() const override { return {in, weights, residual}; }
   Ids writes() const override { return {out}; }
   Ids needed_by_backward() const override { return {in}; }
@@ -130,12 +130,13 @@ struct NormedRows {
 };
 
 struct NormLinear final : Op {
+  const char* name;
   NormedRows normed;
   TensorId out, weights;
   std::size_t outputs;
-  NormLinear(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w)
-      : normed(g, r, i, g.tensor(o).columns), out(o), weights(w), outputs(g.tensor(o).columns) {}
-  const char* kind() const override { return "head"; }
+  NormLinear(const Graph& g, const char* n, TensorId o, TensorId r, TensorId i, TensorId w)
+      : name(n), normed(g, r, i, g.tensor(o).columns), out(o), weights(w), outputs(g.tensor(o).columns) {}
+  const char* kind() const override { return name; }
   Ids reads() const override { return {normed.in, weights}; }
   Ids writes() const override { return {out, normed.rstd}; }
   Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
@@ -183,7 +184,7 @@ struct NormQkv final : Op {
         shape(s),
         outputs(g.tensor(o).columns),
         turns(turns_of(s)) {}
-  const char* kind() const override { return "attention in"; }
+  const char* kind() const override { return "mixer in"; }
   Ids reads() const override { return {normed.in, weights}; }
   Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
   Ids needed_by_backward() const override { return {normed.in, normed.rstd, rstd_qk, qkv}; }
@@ -337,8 +338,9 @@ std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId i
                                     TensorId residual) {
   return std::make_unique<ResidualLinear>(graph, out, in, weights, residual);
 }
-std::unique_ptr<Op> norm_linear(const Graph& graph, TensorId out, TensorId rstd, TensorId in, TensorId weights) {
-  return std::make_unique<NormLinear>(graph, out, rstd, in, weights);
+std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId out, TensorId rstd, TensorId in,
+                                TensorId weights) {
+  return std::make_unique<NormLinear>(graph, kind, out, rstd, in, weights);
 }
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
                              TensorId weights, kernels::AttentionShape shape) {

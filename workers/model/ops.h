@@ -15,8 +15,9 @@ std::unique_ptr<Op> rmsnorm(const Graph& graph, TensorId out, TensorId rstd, Ten
 // out = residual + in * weights^T
 std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId in, TensorId weights, TensorId residual);
 
-// out = norm(in) * weights^T
-std::unique_ptr<Op> norm_linear(const Graph& graph, TensorId out, TensorId rstd, TensorId in, TensorId weights);
+// out = norm(in) * weights^T; `kind` as in Op::kind.
+std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId out, TensorId rstd, TensorId in,
+                                TensorId weights);
 
 // qkv = norm(in) * weights^T, queries and keys then normalised by head and turned by their positions.
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,

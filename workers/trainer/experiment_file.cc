@@ -15,6 +15,7 @@ struct Parameter {
   const char* name;
   std::int64_t* (*whole)(TrainingSettings&);
   double* (*real)(TrainingSettings&);
+  std::string* (*text)(TrainingSettings&) = nullptr;
 };
 
 constexpr Parameter parameters[] = {
@@ -23,6 +24,14 @@ constexpr Parameter parameters[] = {
     {"heads", [](TrainingSettings& s) { return &s.model.heads; }, nullptr},
     {"context", [](TrainingSettings& s) { return &s.model.context; }, nullptr},
     {"mlp_ratio", [](TrainingSettings& s) { return &s.model.mlp_ratio; }, nullptr},
+    {"mixer", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.mixer; }},
+    {"expand", [](TrainingSettings& s) { return &s.model.expand; }, nullptr},
+    {"state", [](TrainingSettings& s) { return &s.model.state; }, nullptr},
+    {"mamba_head", [](TrainingSettings& s) { return &s.model.mamba_head; }, nullptr},
+    {"mamba_groups", [](TrainingSettings& s) { return &s.model.mamba_groups; }, nullptr},
+    {"mamba_rank", [](TrainingSettings& s) { return &s.model.mamba_rank; }, nullptr},
+    {"chunk", [](TrainingSettings& s) { return &s.model.chunk; }, nullptr},
+    {"taps", [](TrainingSettings& s) { return &s.model.taps; }, nullptr},
     {"batch", [](TrainingSettings& s) { return &s.batch; }, nullptr},
     {"steps", [](TrainingSettings& s) { return &s.steps; }, nullptr},
     {"seed", [](TrainingSettings& s) { return &s.seed; }, nullptr},
@@ -62,6 +71,7 @@ Result<void, std::string> set_parameter(TrainingSettings& settings, const std::s
     if (parameter.real != nullptr &&
         (!read(value, *parameter.real(settings)) || !std::isfinite(*parameter.real(settings))))
       return unexpected(name + ": \"" + value + "\" is not a number");
+    if (parameter.text != nullptr) *parameter.text(settings) = value;
     return {};
   }
   return unexpected("\"" + name + "\" is not a parameter; known are: " + parameter_names());

@@ -1,5 +1,5 @@
-// overnight-train: trains a byte-level Transformer and leaves a checkpoint. Speaks the task protocol, and works by hand
-// too.
+// overnight-train: trains a language model over bytes and leaves a checkpoint. Speaks the task protocol, and works by
+// hand too.
 #include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
@@ -54,12 +54,13 @@ int usage(int code) {
       code == 0 ? stdout : stderr,
       "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--plan] [--profile] [--NAME=VALUE "
       "...]\n"
-      "Trains a byte-level Transformer on the documents of DIR (*.txt) and writes checkpoint.safetensors and "
+      "Trains a language model over the bytes of the documents of DIR (*.txt) and writes checkpoint.safetensors and "
       "config.json.\n"
       "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
       "early, with a checkpoint.\n"
       "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
-      "NAME is one of: %s\n",
+      "NAME is one of: %s\n"
+      "mixer is a pattern of layers, repeated to the depth: A attention, M Mamba-2, 3 Mamba-3, C short convolution.\n",
       parameter_names().c_str());
   return code;
 }

@@ -51,7 +51,7 @@ std::int64_t lanes_of(const TrainingSettings& settings) {
 TrainingPlan plan_of(const TrainingSettings& settings) {
   const auto lanes = static_cast<std::size_t>(lanes_of(settings)), threads = static_cast<std::size_t>(settings.threads),
              lane_batch = static_cast<std::size_t>(settings.batch) / lanes;
-  const Transformer model = make_transformer(settings.model, lane_batch, Graph::Purpose::training);
+  const LanguageModel model = make_language_model(settings.model, lane_batch, Graph::Purpose::training);
   TrainingPlan plan;
   for (const Tensor& tensor : model.graph.tensors()) plan.parameters += tensor.parameter ? tensor.count() : 0;
   plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (3 + lanes) + model.graph.arena_floats() * threads);
@@ -70,15 +70,18 @@ struct Piece {
   const Tensor* tensor;
   std::size_t at, count;  // in the parameters
   bool outer;             // of embedding or head
+  bool decayed;           // by weight_decay
 };
 
 std::vector<Piece> pieces_of(const Graph& graph) {
   std::vector<Piece> pieces;
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
-    const bool outer = tensor.name == "embedding" || tensor.name == "head";
+    const bool outer = tensor.group == ParameterGroup::embedding || tensor.group == ParameterGroup::head,
+               decayed = tensor.group == ParameterGroup::matrix;
     for (std::size_t from = 0; from < tensor.count(); from += piece_floats)
-      pieces.push_back({&tensor, tensor.value_at + from, std::min(piece_floats, tensor.count() - from), outer});
+      pieces.push_back(
+          {&tensor, tensor.value_at + from, std::min(piece_floats, tensor.count() - from), outer, decayed});
   }
   return pieces;
 }
@@ -88,7 +91,7 @@ std::vector<Piece> pieces_of(const Graph& graph) {
 struct Training::Impl {
   TrainingSettings settings;
   std::size_t lane_count;
-  Transformer model;
+  LanguageModel model;
   std::vector<std::int32_t> stream;  // all documents, one after the other
   Block parameters, first, second;
   std::vector<Piece> pieces;
@@ -112,7 +115,7 @@ struct Training::Impl {
   Impl(const TrainingSettings& s, const Documents& documents)
       : settings(s),
         lane_count(static_cast<std::size_t>(lanes_of(s))),
-        model(make_transformer(s.model, static_cast<std::size_t>(s.batch) / lane_count, Graph::Purpose::training)),
+        model(make_language_model(s.model, static_cast<std::size_t>(s.batch) / lane_count, Graph::Purpose::training)),
         parameters(model.graph.parameter_floats()),
         first(model.graph.parameter_floats()),
         second(model.graph.parameter_floats()),
@@ -183,7 +186,7 @@ struct Training::Impl {
                     lanes[0]->gradients.get() + piece.at, piece.count, static_cast<float>(rate),
                     static_cast<float>(settings.beta1), static_cast<float>(settings.beta2),
                     static_cast<float>(correction1), static_cast<float>(correction2), adam_epsilon,
-                    static_cast<float>(piece.outer ? 0 : settings.weight_decay), gradient_scale);
+                    static_cast<float>(piece.decayed ? settings.weight_decay : 0), gradient_scale);
     }
   }
 

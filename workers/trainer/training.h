@@ -13,7 +13,7 @@
 
 #include "workers/corpus/corpus.h"
 #include "workers/model/config.h"
-#include "workers/model/transformer.h"
+#include "workers/model/language_model.h"
 #include "workers/trainer/schedule.h"
 
 namespace overnight::workers {

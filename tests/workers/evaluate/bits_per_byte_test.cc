@@ -23,7 +23,7 @@ Documents some_documents() {
 constexpr ModelConfig tiny{.depth = 1, .width = 16, .heads = 2, .context = 32};
 
 std::vector<float> parameters_of(const ModelConfig& config, float scale) {
-  const Transformer model = make_transformer(config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, 1, Graph::Purpose::inference);
   std::vector<float> parameters(model.graph.parameter_floats());
   initialize(model.graph, parameters.data(), 2);
   for (std::size_t i = 0; i < parameters.size(); ++i)

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "workers/model/transformer.h"
+#include "workers/model/language_model.h"
 
 namespace overnight::workers {
 namespace {
@@ -48,8 +48,8 @@ class Checkpoint : public testing::Test {
     return std::string(reinterpret_cast<const char*>(&length), 8) + header + data_;
   }
 
-  Transformer model_ =
-      make_transformer({.depth = 1, .width = 8, .heads = 2, .context = 8}, 1, Graph::Purpose::inference);
+  LanguageModel model_ =
+      make_language_model({.depth = 1, .width = 8, .heads = 2, .context = 8}, 1, Graph::Purpose::inference);
   std::vector<float> parameters_ = std::vector<float>(model_.graph.parameter_floats());
   fs::path folder_, file_;
   std::string bytes_, data_;
@@ -140,8 +140,8 @@ TEST_F(Checkpoint, RefusesFieldsOfAnotherType) {
 
 // A file of this size cannot hold the model that its config promises: nothing is allocated for it.
 TEST_F(Checkpoint, OfAHugeModelIsRefusedBeforeMemoryIsTaken) {
-  const Transformer huge =
-      make_transformer({.depth = 128, .width = 16384, .heads = 64, .context = 8}, 1, Graph::Purpose::inference);
+  const LanguageModel huge =
+      make_language_model({.depth = 128, .width = 16384, .heads = 64, .context = 8}, 1, Graph::Purpose::inference);
   EXPECT_FALSE(read_checkpoint(file_, huge.graph));
 }
 

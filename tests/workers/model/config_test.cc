@@ -10,6 +10,23 @@ TEST(ModelConfig, SurvivesTheWayThroughJson) {
   const auto back = config_from_json(config_to_json(config));
   ASSERT_TRUE(back) << back.error();
   EXPECT_EQ(*back, config);
+  ModelConfig hybrid{.mixer = "MM3A", .state = 16, .mamba_rank = 4, .chunk = 16};
+  EXPECT_EQ(config_from_json(config_to_json(hybrid)).value(), hybrid);
+}
+
+TEST(ModelConfig, ReadsWhatWasWrittenWhenAttentionWasTheOnlyMixer) {
+  const auto read = config_from_json(R"({"architecture": "transformer", "depth": 2, "vocabulary": 257})");
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(*read, ModelConfig{.depth = 2});
+}
+
+TEST(ModelConfig, RepeatsItsPatternOfMixers) {
+  const ModelConfig config{.depth = 5, .mixer = "MMA"};
+  std::string letters;
+  for (std::size_t layer = 0; layer < 5; ++layer) letters += static_cast<char>(config.mixer_of(layer));
+  EXPECT_EQ(letters, "MMAMM");
+  EXPECT_TRUE(config.uses(Mixer::attention));
+  EXPECT_FALSE((ModelConfig{.depth = 2, .mixer = "MMA"}).uses(Mixer::attention));
 }
 
 TEST(ModelConfig, RefusesWhatCannotBeBuiltWithItsReason) {
@@ -28,9 +45,32 @@ TEST(ModelConfig, RefusesWhatCannotBeBuiltWithItsReason) {
   EXPECT_EQ(why_impossible(ModelConfig{}), "");
 }
 
+// Each names what is wrong, and only what the pattern uses can be.
+TEST(ModelConfig, RefusesMixersThatCannotBeBuilt) {
+  const struct {
+    ModelConfig config;
+    const char* word;
+  } refused[] = {
+      {{.mixer = ""}, "letters"},
+      {{.mixer = "AXA"}, "\"X\""},
+      {{.mixer = std::string(1000, 'A')}, "1000"},
+      {{.context = 100, .mixer = "M"}, "chunk"},
+      {{.mixer = "M", .mamba_head = 60}, "mamba_head"},
+      {{.mixer = "3", .mamba_groups = 3}, "mamba_groups"},
+      {{.mixer = "3", .state = 0}, "state"},
+      {{.context = 1024, .mixer = "3", .mamba_rank = 4, .chunk = 512}, "mamba_rank"},
+      {{.width = 126, .heads = 14, .mixer = "CA"}, "odd"},
+  };
+  for (const auto& [config, word] : refused)
+    EXPECT_NE(why_impossible(config).find(word), std::string::npos) << word << ": " << why_impossible(config);
+  EXPECT_EQ(why_impossible({.context = 100, .mixer = "AC"}), "");
+  EXPECT_EQ(why_impossible({.width = 126, .heads = 14, .context = 100, .mixer = "C"}), "");
+}
+
 TEST(ModelConfig, RefusesHostileJson) {
-  for (const char* text : {"", "[]", "null", "{\"depth\": \"4\"}", "{\"depth\": 1e99}", "{\"depth\": -1}",
-                           "{\"width\": 4.5}", "{\"unknown\": 1}", "{\"depth\": 4"}) {
+  for (const char* text :
+       {"", "[]", "null", "{\"depth\": \"4\"}", "{\"depth\": 1e99}", "{\"depth\": -1}", "{\"width\": 4.5}",
+        "{\"mixer\": 3}", "{\"mixer\": \"\"}", "{\"unknown\": 1}", "{\"depth\": 4"}) {
     EXPECT_FALSE(config_from_json(text)) << text;
   }
 }

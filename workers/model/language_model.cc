@@ -1,0 +1,231 @@
+#include "workers/model/language_model.h"
+
+#include <cmath>
+#include <numbers>
+#include <random>
+
+#include "workers/model/mixers.h"
+#include "workers/model/ops.h"
+
+namespace overnight::workers {
+namespace {
+
+double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1.0p-53; }
+
+double normal(std::mt19937_64& random) {
+  const double radius = std::sqrt(-2 * std::log(1 - unit(random)));
+  return radius * std::cos(2 * std::numbers::pi * unit(random));
+}
+
+// Builds a model's layers: the sizes they share, and the graph they go to.
+struct Builder {
+  Graph& g;
+  const ModelConfig& config;
+  std::size_t batch;
+  std::size_t context = static_cast<std::size_t>(config.context), rows = batch * context,
+              width = static_cast<std::size_t>(config.width), inner = static_cast<std::size_t>(config.inner()),
+              taps = static_cast<std::size_t>(config.taps);
+
+  TensorId kept(const std::string& name, std::size_t columns) { return g.activation(name, rows, columns, false); }
+  TensorId scalars(const std::string& name, std::size_t count, Initial initial) {
+    return g.parameter(name, 1, count, initial, ParameterGroup::scalar);
+  }
+
+  kernels::StateSpaceShape scan() const {
+    return {.batch = batch,
+            .context = context,
+            .heads = static_cast<std::size_t>(config.mamba_heads()),
+            .groups = static_cast<std::size_t>(config.mamba_groups),
+            .state = static_cast<std::size_t>(config.state),
+            .head_size = static_cast<std::size_t>(config.mamba_head),
+            .rank = 1,
+            .chunk = static_cast<std::size_t>(config.chunk)};
+  }
+
+  TensorId project(const std::string& at, TensorId stream, std::size_t columns) {
+    const TensorId weights = g.parameter(at + "in", columns, width, Initial::fan_in);
+    const TensorId projection = g.activation(at + "projection", rows, columns), rstd = kept(at + "rstd_in", 1);
+    g.add(norm_linear(g, "mixer in", projection, rstd, stream, weights));
+    return projection;
+  }
+
+  TensorId project_out(const std::string& at, TensorId mixed, TensorId stream) {
+    const TensorId weights = g.parameter(at + "out", width, g.tensor(mixed).columns, Initial::zero);
+    const TensorId out = g.activation(at + "stream", rows, width);
+    g.add(residual_linear(g, out, mixed, weights, stream));
+    return out;
+  }
+
+  TensorId attend(const std::string& at, TensorId stream) {
+    const auto heads = static_cast<std::size_t>(config.heads);
+    const kernels::AttentionShape shape{batch, context, heads, width / heads};
+    const TensorId weights = g.parameter(at + "qkv", 3 * width, width, Initial::fan_in);
+    const TensorId qkv = g.activation(at + "qkv_rows", rows, 3 * width), rstd = kept(at + "rstd_in", 1),
+                   rstd_qk = kept(at + "rstd_qk", 2 * heads);
+    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape));
+    const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = kept(at + "log_sums", heads);
+    g.add(attention(g, mixed, log_sums, qkv, shape));
+    return project_out(at, mixed, stream);
+  }
+
+  TensorId mix_by_mamba2(const std::string& at, TensorId stream) {
+    const kernels::StateSpaceShape shape = scan();
+    const std::size_t channels = inner + 2 * shape.groups * shape.state, heads = shape.heads;
+    Mamba2Tensors t;
+    t.projection = project(at, stream, inner + channels + heads);
+    t.taps = g.parameter(at + "taps", taps, channels, Initial::taps, ParameterGroup::scalar);
+    t.taps_bias = scalars(at + "taps_bias", channels, Initial::zero);
+    t.step_bias = scalars(at + "step_bias", heads, Initial::steps);
+    t.log_rate = scalars(at + "log_rate", heads, Initial::log_rates);
+    t.skip = scalars(at + "skip", heads, Initial::one);
+    t.gain = scalars(at + "gain", inner, Initial::one);
+    t.out = g.activation(at + "mixed", rows, inner);
+    t.convolved = kept(at + "convolved", channels);
+    t.step = kept(at + "step", heads);
+    t.decay = kept(at + "decay", heads);
+    t.y = kept(at + "y", inner);
+    t.states = g.activation(at + "states", 1, shape.states(), false);
+    t.rstd = kept(at + "rstd", 1);
+    g.add(mamba2(g, t, shape, taps));
+    return project_out(at, t.out, stream);
+  }
+
+  TensorId mix_by_mamba3(const std::string& at, TensorId stream) {
+    kernels::Mamba3Shape shape{.scan = scan(),
+                               .shared_groups = static_cast<std::size_t>(config.mamba_groups),
+                               .angles = static_cast<std::size_t>(config.angles())};
+    kernels::StateSpaceShape& s = shape.scan;
+    s.groups = s.heads;
+    s.rank = static_cast<std::size_t>(config.mamba_rank);
+    const std::size_t keys = s.rank * shape.shared_groups * s.state, turned = s.rank * s.heads * s.state;
+    Mamba3Tensors t;
+    t.projection = project(at, stream, 2 * inner + 2 * keys + 3 * s.heads + shape.angles);
+    t.step_bias = scalars(at + "step_bias", s.heads, Initial::steps);
+    t.key_gain = scalars(at + "key_gain", s.state, Initial::one);
+    t.query_gain = scalars(at + "query_gain", s.state, Initial::one);
+    t.key_bias = scalars(at + "key_bias", turned, Initial::one);
+    t.query_bias = scalars(at + "query_bias", turned, Initial::one);
+    t.skip = scalars(at + "skip", s.heads, Initial::one);
+    if (s.rank > 1) {
+      t.spread = g.parameter(at + "spread", s.rank, inner, Initial::per_rank, ParameterGroup::scalar);
+      t.spread_gate = g.parameter(at + "spread_gate", s.rank, inner, Initial::one, ParameterGroup::scalar);
+      t.mix = g.parameter(at + "mix", s.rank, inner, Initial::per_rank, ParameterGroup::scalar);
+    }
+    t.out = g.activation(at + "mixed", rows, inner);
+    t.keys = kept(at + "keys", turned);
+    t.queries = kept(at + "queries", turned);
+    t.steps = kept(at + "steps", 4 * s.heads);
+    t.angles = kept(at + "angles", s.heads * shape.angles);
+    t.rstd = kept(at + "rstd", 2 * s.rank * shape.shared_groups);
+    t.y = kept(at + "y", s.rank * inner);
+    t.states = g.activation(at + "states", 1, s.states(), false);
+    g.add(mamba3(g, t, shape));
+    return project_out(at, t.out, stream);
+  }
+
+  TensorId mix_by_convolution(const std::string& at, TensorId stream) {
+    ConvolutionTensors t;
+    t.projection = project(at, stream, 2 * inner);
+    t.taps = g.parameter(at + "taps", taps, inner, Initial::taps, ParameterGroup::scalar);
+    t.taps_bias = scalars(at + "taps_bias", inner, Initial::zero);
+    t.out = g.activation(at + "mixed", rows, inner);
+    t.convolved = kept(at + "convolved", inner);
+    g.add(gated_convolution(g, t, batch, taps));
+    return project_out(at, t.out, stream);
+  }
+
+  TensorId mix(std::size_t index, TensorId stream) {
+    const std::string at = "layers." + std::to_string(index) + ".";
+    switch (config.mixer_of(index)) {
+      case Mixer::attention:
+        return attend(at + "attention.", stream);
+      case Mixer::mamba2:
+        return mix_by_mamba2(at + "mamba2.", stream);
+      case Mixer::mamba3:
+        return mix_by_mamba3(at + "mamba3.", stream);
+      case Mixer::convolution:
+        break;
+    }
+    return mix_by_convolution(at + "convolution.", stream);
+  }
+
+  TensorId think(std::size_t index, TensorId stream) {
+    const std::string at = "layers." + std::to_string(index) + ".mlp.";
+    const auto inside = static_cast<std::size_t>(config.width * config.mlp_ratio);
+    const TensorId up = g.parameter(at + "up", inside, width, Initial::fan_in),
+                   down = g.parameter(at + "down", width, inside, Initial::zero);
+    const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", inside),
+                   rstd = kept(at + "rstd", 1);
+    g.add(norm_mlp(g, out, hidden, rstd, stream, up, down));
+    return out;
+  }
+};
+
+}  // namespace
+
+LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, Graph::Purpose purpose) {
+  LanguageModel made;
+  Graph& g = made.graph;
+  Builder builder{g, config, batch};
+  const std::size_t rows = builder.rows, width = builder.width,
+                    vocabulary = static_cast<std::size_t>(config.vocabulary);
+  const TensorId table = g.parameter("embedding", vocabulary, width, Initial::normal, ParameterGroup::embedding);
+  const TensorId embedded = g.activation("embedded", rows, width);
+  g.add(embedding(g, embedded, table));
+  TensorId stream = g.activation("stream", rows, width);
+  g.add(rmsnorm(g, stream, builder.kept("rstd0", 1), embedded));
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.depth); ++layer) {
+    stream = builder.mix(layer, stream);
+    if (config.mlp_ratio > 0) stream = builder.think(layer, stream);
+  }
+  const TensorId head = g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
+                 rstd = builder.kept("rstd", 1);
+  if (purpose == Graph::Purpose::training) {
+    g.add(norm_head_loss(g, rstd, stream, head));
+  } else {
+    made.logits = g.activation("logits", rows, vocabulary);
+    g.add(norm_linear(g, "head", made.logits, rstd, stream, head));
+  }
+  g.plan(purpose);
+  return made;
+}
+
+namespace {
+
+double drawn(const Tensor& tensor, std::mt19937_64& random) {
+  switch (tensor.initial) {
+    case Initial::zero:
+      return 0;
+    case Initial::one:
+      return 1;
+    case Initial::per_rank:
+      return 1 / static_cast<double>(tensor.rows);
+    case Initial::normal:
+      return normal(random);
+    case Initial::small_normal:
+      return 0.001 * normal(random);
+    case Initial::fan_in:
+      return (2 * unit(random) - 1) * std::sqrt(3.0 / static_cast<double>(tensor.columns));
+    case Initial::taps:
+      return (2 * unit(random) - 1) / std::sqrt(static_cast<double>(tensor.rows));
+    case Initial::log_rates:
+      return std::log(1 + 15 * unit(random));
+    case Initial::steps:
+      break;
+  }
+  const double step = std::exp(std::log(1e-3) + unit(random) * (std::log(1e-1) - std::log(1e-3)));
+  return step + std::log(-std::expm1(-step));
+}
+
+}  // namespace
+
+void initialize(const Graph& graph, float* parameters, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (const Tensor& tensor : graph.tensors()) {
+    if (!tensor.parameter) continue;
+    float* at = parameters + tensor.value_at;
+    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<float>(drawn(tensor, random));
+  }
+}
+
+}  // namespace overnight::workers

@@ -1,0 +1,22 @@
+// A language model as a graph, from a pattern of layers (config.h): each has a mixer (attention with rotary positions
+// and normalised queries and keys, Mamba-2, Mamba-3, a short convolution) and a squared-ReLU MLP, both behind a norm
+// without gains and both adding to the stream; untied head.
+#pragma once
+
+#include "workers/model/config.h"
+#include "workers/model/graph.h"
+
+namespace overnight::workers {
+
+struct LanguageModel {
+  Graph graph;
+  TensorId logits;  // of inference; training never has all of them at once
+};
+
+// For `batch` sequences of config.context tokens. `config` must be possible (config.h).
+LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, Graph::Purpose purpose);
+
+// Fills the parameters as their tensors say (Initial). The same on every platform for the same seed.
+void initialize(const Graph& graph, float* parameters, std::uint64_t seed);
+
+}  // namespace overnight::workers

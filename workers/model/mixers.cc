@@ -1,0 +1,333 @@
+#include "workers/model/mixers.h"
+
+#include <cstring>
+#include <utility>
+
+namespace overnight::workers {
+namespace {
+
+using Ids = std::vector<TensorId>;
+
+// Takes pieces of the shared scratch, one after the other.
+struct Pieces {
+  float* at;
+  float* take(std::size_t floats) { return std::exchange(at, at + floats); }
+};
+
+// The gradient of read tensor `index` begins at zero if nobody has written it.
+void begin_gradients(const Graph& g, Memory& m, const Ids& parameters, const std::vector<bool>& adds) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!adds[i + 1]) std::memset(g.gradient(m, parameters[i]), 0, g.tensor(parameters[i]).count() * sizeof(float));
+  }
+}
+
+kernels::StateSpaceShape one_sequence(kernels::StateSpaceShape shape) {
+  shape.batch = 1;
+  return shape;
+}
+
+// Forward, per token: scores and their use, of which the mask hides half, and the way into and out of the state.
+double scan_flops(const kernels::StateSpaceShape& s) {
+  const auto real = [](std::size_t n) { return static_cast<double>(n); };
+  const double per_row = real(s.chunk * s.rank) * (real(s.state * s.groups) / real(s.heads) + real(s.head_size)) +
+                         4 * real(s.state * s.head_size);
+  return real(s.batch * s.context * s.rank * s.heads) * per_row;
+}
+
+struct Mamba2 final : Op {
+  Mamba2Tensors t;
+  kernels::StateSpaceShape all, s;
+  std::size_t taps, inner, shared, channels, projected, steps_at;
+  Mamba2(const Graph& g, const Mamba2Tensors& tensors, kernels::StateSpaceShape shape, std::size_t taps_wanted)
+      : t(tensors),
+        all(shape),
+        s(one_sequence(shape)),
+        taps(taps_wanted),
+        inner(s.heads * s.head_size),
+        shared(s.groups * s.state),
+        channels(inner + 2 * shared),
+        projected(g.tensor(t.projection).columns),
+        steps_at(inner + channels) {}
+  Ids parameters() const { return {t.taps, t.taps_bias, t.step_bias, t.log_rate, t.skip, t.gain}; }
+  const char* kind() const override { return "mamba2"; }
+  Ids reads() const override { return {t.projection, t.taps, t.taps_bias, t.step_bias, t.log_rate, t.skip, t.gain}; }
+  Ids writes() const override { return {t.out, t.convolved, t.step, t.decay, t.y, t.states, t.rstd}; }
+  Ids needed_by_backward() const override {
+    return {t.projection, t.convolved, t.step, t.decay, t.y, t.states, t.rstd};
+  }
+  double flops() const override {
+    return scan_flops(all) + 2.0 * static_cast<double>(all.batch * s.context * channels * taps);
+  }
+  std::size_t scratch_floats() const override {
+    return s.context * (3 * inner + channels + 2 * s.heads) + channels + kernels::state_space_scratch(s);
+  }
+
+  // Pointers to one sequence's part.
+  struct Sequence {
+    const float *z, *in, *raw_step, *x, *b, *c;
+    float *convolved, *step, *decay, *y, *states, *rstd;
+  };
+  Sequence sequence(const Graph& g, Memory& m, std::size_t n) const {
+    const std::size_t row = n * s.context;
+    const float* projection = g.read(m, t.projection) + row * projected;
+    float* convolved = g.value(m, t.convolved) + row * channels;
+    return {projection,
+            projection + inner,
+            projection + steps_at,
+            convolved,
+            convolved + inner,
+            convolved + inner + shared,
+            convolved,
+            g.value(m, t.step) + row * s.heads,
+            g.value(m, t.decay) + row * s.heads,
+            g.value(m, t.y) + row * inner,
+            g.value(m, t.states) + n * s.states(),
+            g.value(m, t.rstd) + row};
+  }
+  kernels::StateSpaceOf<const float> scan(const Sequence& q) const {
+    return {q.c, q.b, q.x, q.decay, q.step, nullptr, channels, channels};
+  }
+  kernels::GateOf<const float> gate(const Sequence& q) const { return {q.y, q.x, q.z, channels, projected}; }
+
+  void forward(const Graph& g, Memory& m) const override {
+    const kernels::Backend& k = *m.backend;
+    for (std::size_t n = 0; n < all.batch; ++n) {
+      const Sequence q = sequence(g, m, n);
+      float* out = g.value(m, t.out) + n * s.context * inner;
+      k.convolution_forward(q.convolved, q.in, projected, {g.read(m, t.taps), g.read(m, t.taps_bias)}, 1, s.context,
+                            channels, taps);
+      k.mamba2_forward(q.step, q.decay, q.raw_step, projected, g.read(m, t.step_bias), g.read(m, t.log_rate), s.context,
+                       s.heads);
+      k.state_space_forward(q.y, inner, q.states, scan(q), g.scratch(m), s);
+      k.gate_forward(out, gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
+      k.rmsnorm_forward(out, q.rstd, out, s.context, inner);
+      k.gain_forward(out, out, g.read(m, t.gain), s.context, inner);
+    }
+  }
+
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    const kernels::Backend& k = *m.backend;
+    begin_gradients(g, m, parameters(), adds);
+    for (std::size_t n = 0; n < all.batch; ++n) {
+      const Sequence q = sequence(g, m, n);
+      Pieces pieces{g.scratch(m)};
+      float *gated = pieces.take(s.context * inner), *normed = pieces.take(s.context * inner),
+            *dy = pieces.take(s.context * inner), *dconvolved = pieces.take(s.context * channels),
+            *ddecay = pieces.take(s.context * s.heads), *dstep = pieces.take(s.context * s.heads),
+            *one_token = pieces.take(channels);
+      const float* dout = g.gradient(m, t.out) + n * s.context * inner;
+      float* dprojection = g.gradient(m, t.projection) + n * s.context * projected;
+      k.gate_forward(gated, gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
+      k.rmsnorm_forward(normed, q.rstd, gated, s.context, inner);
+      k.gain_backward(normed, g.gradient(m, t.gain), dout, normed, g.read(m, t.gain), s.context, inner);
+      k.rmsnorm_backward(gated, normed, gated, q.rstd, s.context, inner, false);
+      k.gate_backward({dy, nullptr, dprojection, 0, projected}, {g.gradient(m, t.skip), nullptr, nullptr}, gated,
+                      gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
+      k.state_space_backward(
+          {dconvolved + inner + shared, dconvolved + inner, dconvolved, ddecay, dstep, nullptr, channels, channels}, dy,
+          inner, q.states, scan(q), pieces.at, s);
+      k.skip_backward(dconvolved, channels, dy, g.read(m, t.skip), s.context, s);
+      k.convolution_backward(dprojection + inner, {g.gradient(m, t.taps), g.gradient(m, t.taps_bias)}, dconvolved, q.in,
+                             projected, {g.read(m, t.taps), g.read(m, t.taps_bias)}, one_token, 1, s.context, channels,
+                             taps);
+      k.mamba2_backward(dprojection + steps_at, projected, g.gradient(m, t.step_bias), g.gradient(m, t.log_rate),
+                        ddecay, dstep, q.step, g.read(m, t.log_rate), s.context, s.heads);
+    }
+  }
+};
+
+struct Mamba3 final : Op {
+  Mamba3Tensors t;
+  kernels::Mamba3Shape shape;
+  kernels::StateSpaceShape all, s;
+  std::size_t inner, keys, turned, projected, steps_at;
+  Mamba3(const Graph& g, const Mamba3Tensors& tensors, kernels::Mamba3Shape of)
+      : t(tensors),
+        shape(of),
+        all(of.scan),
+        s(one_sequence(of.scan)),
+        inner(s.heads * s.head_size),
+        keys(s.rank * of.shared_groups * s.state),
+        turned(s.rank * s.heads * s.state),
+        projected(g.tensor(t.projection).columns),
+        steps_at(2 * inner + 2 * keys) {
+    shape.scan = s;
+  }
+  bool many() const { return s.rank > 1; }
+  Ids parameters() const {
+    Ids ids{t.step_bias, t.key_gain, t.query_gain, t.key_bias, t.query_bias, t.skip};
+    if (many()) ids.insert(ids.end(), {t.spread, t.spread_gate, t.mix});
+    return ids;
+  }
+  const char* kind() const override { return "mamba3"; }
+  Ids reads() const override {
+    Ids ids = parameters();
+    ids.insert(ids.begin(), t.projection);
+    return ids;
+  }
+  Ids writes() const override { return {t.out, t.keys, t.queries, t.steps, t.angles, t.rstd, t.y, t.states}; }
+  Ids needed_by_backward() const override {
+    return {t.projection, t.keys, t.queries, t.steps, t.angles, t.rstd, t.y, t.states};
+  }
+  double flops() const override { return scan_flops(all); }
+  std::size_t scratch_floats() const override {
+    return s.context * (2 * turned + 3 * s.heads + 3 * s.rank * inner) + shape.scratch() +
+           kernels::state_space_scratch(s);
+  }
+
+  kernels::Mamba3Of<float> made(const Graph& g, Memory& m, std::size_t n) const {
+    const std::size_t row = n * s.context, apart = all.batch * s.context * s.heads;
+    float* steps = g.value(m, t.steps) + row * s.heads;
+    return {g.value(m, t.queries) + row * turned,
+            g.value(m, t.keys) + row * turned,
+            steps,
+            steps + apart,
+            steps + 2 * apart,
+            steps + 3 * apart,
+            g.value(m, t.angles) + row * s.heads * shape.angles,
+            g.value(m, t.rstd) + row * 2 * s.rank * shape.shared_groups};
+  }
+  template <typename Real>
+  kernels::Mamba3ProjectionOf<Real> parts(Real* projection) const {
+    Real* steps = projection + steps_at;
+    return {projection + 2 * inner, projection + 2 * inner + keys, steps,    steps + s.heads,
+            steps + 2 * s.heads,    steps + 3 * s.heads,           projected};
+  }
+  kernels::Mamba3ParametersOf<const float> read_parameters(const Graph& g, const Memory& m) const {
+    return {g.read(m, t.step_bias), g.read(m, t.key_gain), g.read(m, t.query_gain), g.read(m, t.key_bias),
+            g.read(m, t.query_bias)};
+  }
+  kernels::GateParametersOf<const float> gate_parameters(const Graph& g, const Memory& m) const {
+    return {g.read(m, t.skip), many() ? g.read(m, t.spread_gate) : nullptr, many() ? g.read(m, t.mix) : nullptr};
+  }
+  // What goes into the state: x itself, or spread over ranks into `room`.
+  struct Values {
+    const float* at;
+    std::size_t stride;
+  };
+  Values values(const Graph& g, const Memory& m, const float* projection, float* room) const {
+    if (!many()) return {projection + inner, projected};
+    m.backend->spread_forward(room, projection + inner, projected, g.read(m, t.spread), s.context, s.rank, inner);
+    return {room, inner};
+  }
+  kernels::StateSpaceOf<const float> scan(const kernels::Mamba3Of<float>& made, Values v) const {
+    return {made.q, made.k, v.at, made.decay, made.weight, made.own, s.heads * s.state, v.stride};
+  }
+
+  void forward(const Graph& g, Memory& m) const override {
+    const kernels::Backend& k = *m.backend;
+    for (std::size_t n = 0; n < all.batch; ++n) {
+      const std::size_t row = n * s.context;
+      const float* projection = g.read(m, t.projection) + row * projected;
+      const auto ready = made(g, m, n);
+      Pieces pieces{g.scratch(m)};
+      const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
+      float* y = g.value(m, t.y) + row * s.rank * inner;
+      k.mamba3_forward(ready, parts(projection), read_parameters(g, m), shape);
+      k.state_space_forward(y, inner, g.value(m, t.states) + n * s.states(), scan(ready, v), pieces.at, s);
+      k.gate_forward(g.value(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m),
+                     s.context, s);
+    }
+  }
+
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    const kernels::Backend& k = *m.backend;
+    begin_gradients(g, m, parameters(), adds);
+    for (std::size_t n = 0; n < all.batch; ++n) {
+      const std::size_t row = n * s.context;
+      const float* projection = g.read(m, t.projection) + row * projected;
+      float* dprojection = g.gradient(m, t.projection) + row * projected;
+      const auto ready = made(g, m, n);
+      Pieces pieces{g.scratch(m)};
+      const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
+      float *dy = pieces.take(s.context * s.rank * inner), *dspread = pieces.take(s.context * s.rank * inner),
+            *dq = pieces.take(s.context * turned), *dk = pieces.take(s.context * turned),
+            *ddecay = pieces.take(s.context * s.heads), *dweight = pieces.take(s.context * s.heads),
+            *down = pieces.take(s.context * s.heads), *turning = pieces.take(shape.scratch());
+      float* dv = many() ? dspread : dprojection + inner;
+      const float* y = g.value(m, t.y) + row * s.rank * inner;
+      const auto gradient = [&](TensorId id) { return g.gradient(m, id); };
+      k.gate_backward(
+          {dy, nullptr, dprojection, 0, projected},
+          {gradient(t.skip), many() ? gradient(t.spread_gate) : nullptr, many() ? gradient(t.mix) : nullptr},
+          g.gradient(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m),
+          s.context, s);
+      k.state_space_backward({dq, dk, dv, ddecay, dweight, down, s.heads * s.state, v.stride}, dy, inner,
+                             g.value(m, t.states) + n * s.states(), scan(ready, v), pieces.at, s);
+      k.skip_backward(dv, v.stride, dy, g.read(m, t.skip), s.context * s.rank, s);
+      if (many())
+        k.spread_backward(dprojection + inner, gradient(t.spread), dspread, projection + inner, projected,
+                          g.read(m, t.spread), s.context, s.rank, inner);
+      const kernels::Mamba3Of<const float> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
+                                                ready.own, ready.step, ready.angles, ready.rstd};
+      k.mamba3_backward(parts(dprojection),
+                        {gradient(t.step_bias), gradient(t.key_gain), gradient(t.query_gain), gradient(t.key_bias),
+                         gradient(t.query_bias)},
+                        {dq, dk, ddecay, dweight, down, nullptr, nullptr, nullptr}, kept, parts(projection),
+                        read_parameters(g, m), turning, shape);
+    }
+  }
+};
+
+struct GatedConvolution final : Op {
+  ConvolutionTensors t;
+  std::size_t batch, context, width, taps;
+  GatedConvolution(const Graph& g, const ConvolutionTensors& tensors, std::size_t sequences, std::size_t taps_wanted)
+      : t(tensors),
+        batch(sequences),
+        context(g.tensor(t.out).rows / sequences),
+        width(g.tensor(t.out).columns),
+        taps(taps_wanted) {}
+  const char* kind() const override { return "convolution"; }
+  Ids reads() const override { return {t.projection, t.taps, t.taps_bias}; }
+  Ids writes() const override { return {t.out, t.convolved}; }
+  Ids needed_by_backward() const override { return {t.projection, t.convolved}; }
+  double flops() const override { return 2.0 * static_cast<double>(batch * context * width * taps); }
+  std::size_t scratch_floats() const override { return (context + 1) * width; }
+  kernels::StateSpaceShape gate_shape() const { return {.heads = 1, .head_size = width}; }
+  kernels::ConvolutionOf<const float> filter(const Graph& g, const Memory& m) const {
+    return {g.read(m, t.taps), g.read(m, t.taps_bias)};
+  }
+
+  void forward(const Graph& g, Memory& m) const override {
+    for (std::size_t n = 0; n < batch; ++n) {
+      const float* projection = g.read(m, t.projection) + n * context * 2 * width;
+      float* convolved = g.value(m, t.convolved) + n * context * width;
+      m.backend->convolution_forward(convolved, projection + width, 2 * width, filter(g, m), 1, context, width, taps);
+      m.backend->gate_forward(g.value(m, t.out) + n * context * width,
+                              {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
+    }
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    begin_gradients(g, m, {t.taps, t.taps_bias}, adds);
+    for (std::size_t n = 0; n < batch; ++n) {
+      const float* projection = g.read(m, t.projection) + n * context * 2 * width;
+      float* dprojection = g.gradient(m, t.projection) + n * context * 2 * width;
+      const float* convolved = g.read(m, t.convolved) + n * context * width;
+      Pieces pieces{g.scratch(m)};
+      float *dconvolved = pieces.take(context * width), *one_token = pieces.take(width);
+      m.backend->gate_backward({dconvolved, nullptr, dprojection, 0, 2 * width}, {},
+                               g.gradient(m, t.out) + n * context * width,
+                               {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
+      m.backend->convolution_backward(dprojection + width, {g.gradient(m, t.taps), g.gradient(m, t.taps_bias)},
+                                      dconvolved, projection + width, 2 * width, filter(g, m), one_token, 1, context,
+                                      width, taps);
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Op> mamba2(const Graph& graph, const Mamba2Tensors& tensors, kernels::StateSpaceShape shape,
+                           std::size_t taps) {
+  return std::make_unique<Mamba2>(graph, tensors, shape, taps);
+}
+std::unique_ptr<Op> mamba3(const Graph& graph, const Mamba3Tensors& tensors, kernels::Mamba3Shape shape) {
+  return std::make_unique<Mamba3>(graph, tensors, shape);
+}
+std::unique_ptr<Op> gated_convolution(const Graph& graph, const ConvolutionTensors& tensors, std::size_t batch,
+                                      std::size_t taps) {
+  return std::make_unique<GatedConvolution>(graph, tensors, batch, taps);
+}
+
+}  // namespace overnight::workers
