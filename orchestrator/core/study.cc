@@ -27,6 +27,13 @@ Millis worst_case_wall(const Study& study) {
   return study.attempt.wall > Millis{} ? std::min(sum, study.attempt.wall) : sum;
 }
 
+bool can_see_seed(const Task& task) {
+  return task.seed.kind != SeedDelivery::Kind::none ||
+         std::ranges::any_of(task.train.command, [](const std::string& word) {
+           return word.find("{seed}") != std::string::npos || word.find("{experiment}") != std::string::npos;
+         });
+}
+
 std::int64_t confirmation_trials(const Evaluation& evaluation) {
   return std::max<std::int64_t>(0, evaluation.confirm_top) * std::max<std::int64_t>(0, evaluation.confirm_replicates);
 }

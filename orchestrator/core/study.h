@@ -88,6 +88,10 @@ struct Task {
   bool operator==(const Task&) const = default;
 };
 
+// Whether the training program is given the trial's seed, in one of the ways there are (the experiment's file holds
+// it).
+bool can_see_seed(const Task& task);
+
 // A proposer as the study names it. Which settings a kind takes is checked by orchestrator/study and read by
 // orchestrator/proposers.
 struct ProposerSpec {

@@ -38,7 +38,7 @@ std::string interval_part(const evals::Difference& gain) {
 
 // "confirmed on 3 fresh seeds"; a task that takes no seed was just run again.
 std::string confirmed_words(const core::Run& run, std::int64_t n) {
-  if (run.study.task.seed.kind == core::SeedDelivery::Kind::none)
+  if (!core::can_see_seed(run.study.task))
     return "confirmed by " + std::string(n == 1 ? "1 more run" : std::to_string(n) + " more runs");
   return "confirmed on " + std::string(n == 1 ? "1 fresh seed" : std::to_string(n) + " fresh seeds");
 }
@@ -168,7 +168,7 @@ void add_general_caveats(const ReportData& data, const Findings& found, Verdict&
   add_silent_proposers(found, verdict);
   if (found.self_reported)
     verdict.caveats.push_back("Scores marked † are self-reported: the training process said them itself.");
-  const bool unseeded = run.study.task.seed.kind == core::SeedDelivery::Kind::none;
+  const bool unseeded = !core::can_see_seed(run.study.task);
   if (found.noise && unseeded)
     verdict.caveats.push_back("The task takes no seed: intervals show only the noise of running again.");
   if (found.noise && found.noise->deviation == 0)

@@ -105,14 +105,6 @@ void check_keys(const Node& root, Errors& errors, const core::Study& study) {
 
 using Warn = std::function<void(const std::vector<std::string>& keys, const std::string& why)>;
 
-bool shows_seed(const core::Study& study) {
-  const std::vector<std::string>& command = study.task.train.command;
-  return study.task.seed.kind != core::SeedDelivery::Kind::none ||
-         std::any_of(command.begin(), command.end(), [](const std::string& word) {
-           return word.find("{seed}") != std::string::npos || word.find("{experiment}") != std::string::npos;
-         });
-}
-
 bool holds_any(const std::vector<std::string>& words, std::initializer_list<const char*> marks) {
   return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
     return std::any_of(marks.begin(), marks.end(),
@@ -133,7 +125,7 @@ void warn_of_task(const core::Study& study, const Warn& warn) {
     warn({"task", "train", "command"},
          "holds neither {params}, {p.NAME} nor {experiment}: unless the program reads the file that "
          "OVERNIGHT_EXPERIMENT names, every experiment runs the same thing");
-  if (!shows_seed(study))
+  if (!core::can_see_seed(study.task))
     warn({"task", "seed"},
          "is missing and no argument of train holds {seed} or {experiment}: repeats show rerun noise only, not the "
          "spread over seeds");

@@ -197,6 +197,19 @@ TEST(Caveats, TellOfSelfReportedScoresUnseededTasksAndRoundedMetrics) {
   EXPECT_TRUE(found.ranked[0].self_reported);
 }
 
+TEST(Caveats, ATaskThatReadsItsExperimentsFileHasTheSeedInIt) {
+  for (const char* word : {"{experiment}", "--seed={seed}"}) {
+    Made made;
+    made.data.run.study.task.seed.kind = core::SeedDelivery::Kind::none;
+    made.data.run.study.task.train.command.push_back(word);
+    made.baseline({0.31, 0.32, 0.33});
+    made.found(0.2, {0.21, 0.22});
+    const Findings found = findings_of(made.data);
+    EXPECT_FALSE(warns(found, "takes no seed")) << word;
+    EXPECT_NE(found.verdict.headline.find("fresh seeds"), std::string::npos) << found.verdict.headline;
+  }
+}
+
 TEST(Failures, AreGroupedByCauseAndPhaseWithAnExample) {
   Made made;
   made.baseline({0.3, 0.31});

@@ -12,7 +12,6 @@
 namespace overnight::workers {
 namespace {
 
-constexpr float adam_epsilon = 1e-8f;
 constexpr std::size_t piece_floats = 16384;
 constexpr std::int64_t lanes_default = 2;
 
@@ -29,10 +28,7 @@ std::string why_impossible(const TrainingSettings& s) {
   if (s.threads > lanes)
     return "threads " + std::to_string(s.threads) + " are more than lanes " + std::to_string(lanes) +
            " (one lane is one thread's work)";
-  if (!(s.learning_rate > 0) || s.learning_rate > 10)
-    return "learning_rate " + std::to_string(s.learning_rate) + " is not above 0 and at most 10";
-  if (!(s.beta1 >= 0 && s.beta1 < 1 && s.beta2 >= 0 && s.beta2 < 1)) return "beta1 and beta2 must lie in [0, 1)";
-  if (!(s.weight_decay >= 0) || !(s.clip >= 0)) return "weight_decay and clip must not be negative";
+  if (std::string why = why_impossible(s.optimizer); !why.empty()) return why;
   if (!(s.schedule.warmup >= 0 && s.schedule.warmup <= 1 && s.schedule.warmdown >= 0 && s.schedule.warmdown <= 1))
     return "warmup and warmdown are shares between 0 and 1";
   if (s.steps > 0 && s.seconds > 0) return "the budget is given twice: steps and seconds";
@@ -54,7 +50,8 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
   const LanguageModel model = make_language_model(settings.model, lane_batch, Graph::Purpose::training);
   TrainingPlan plan;
   for (const Tensor& tensor : model.graph.tensors()) plan.parameters += tensor.parameter ? tensor.count() : 0;
-  plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (3 + lanes) + model.graph.arena_floats() * threads);
+  plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (1 + lanes) + model.graph.arena_floats() * threads) +
+               optimizer_bytes(model.graph, settings.optimizer, threads);
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
   plan.flops_per_token =
       3 * model.graph.forward_flops() * static_cast<double>(lanes) / static_cast<double>(plan.tokens_per_step);
@@ -64,24 +61,18 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
 
 namespace {
 
-// A piece of one parameter tensor: the unit of work of the optimizer. The pieces depend on the model alone, so that
+// A piece of one parameter tensor: the unit of work of summing gradients. The pieces depend on the model alone, so that
 // sums over them are the same for any number of threads.
 struct Piece {
-  const Tensor* tensor;
   std::size_t at, count;  // in the parameters
-  bool outer;             // of embedding or head
-  bool decayed;           // by weight_decay
 };
 
 std::vector<Piece> pieces_of(const Graph& graph) {
   std::vector<Piece> pieces;
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
-    const bool outer = tensor.group == ParameterGroup::embedding || tensor.group == ParameterGroup::head,
-               decayed = tensor.group == ParameterGroup::matrix;
     for (std::size_t from = 0; from < tensor.count(); from += piece_floats)
-      pieces.push_back(
-          {&tensor, tensor.value_at + from, std::min(piece_floats, tensor.count() - from), outer, decayed});
+      pieces.push_back({tensor.value_at + from, std::min(piece_floats, tensor.count() - from)});
   }
   return pieces;
 }
@@ -93,7 +84,8 @@ struct Training::Impl {
   std::size_t lane_count;
   LanguageModel model;
   std::vector<std::int32_t> stream;  // all documents, one after the other
-  Block parameters, first, second;
+  Block parameters;
+  Optimizer optimizer;
   std::vector<Piece> pieces;
   std::vector<double> squares;  // of each piece's gradient
   struct Lane {
@@ -117,8 +109,7 @@ struct Training::Impl {
         lane_count(static_cast<std::size_t>(lanes_of(s))),
         model(make_language_model(s.model, static_cast<std::size_t>(s.batch) / lane_count, Graph::Purpose::training)),
         parameters(model.graph.parameter_floats()),
-        first(model.graph.parameter_floats()),
-        second(model.graph.parameter_floats()),
+        optimizer(model.graph, s.optimizer, static_cast<std::size_t>(s.threads)),
         pieces(pieces_of(model.graph)),
         squares(pieces.size()),
         random(static_cast<std::uint64_t>(s.seed)),
@@ -176,18 +167,9 @@ struct Training::Impl {
     }
   }
 
-  void update(std::size_t thread, double factor, float gradient_scale) {
-    const double correction1 = 1 / (1 - std::pow(settings.beta1, static_cast<double>(steps))),
-                 correction2 = 1 / (1 - std::pow(settings.beta2, static_cast<double>(steps)));
-    for (std::size_t i = thread; i < pieces.size(); i += crew.size()) {
-      const Piece& piece = pieces[i];
-      const double rate = settings.learning_rate * factor * (piece.outer ? settings.embedding_scale : 1);
-      backend.adamw(parameters.get() + piece.at, first.get() + piece.at, second.get() + piece.at,
-                    lanes[0]->gradients.get() + piece.at, piece.count, static_cast<float>(rate),
-                    static_cast<float>(settings.beta1), static_cast<float>(settings.beta2),
-                    static_cast<float>(correction1), static_cast<float>(correction2), adam_epsilon,
-                    static_cast<float>(piece.decayed ? settings.weight_decay : 0), gradient_scale);
-    }
+  void update(std::size_t thread, std::atomic<std::size_t>& next) {
+    for (std::size_t unit = next++; unit < optimizer.units(); unit = next++)
+      optimizer.work(unit, thread, parameters.get(), lanes[0]->gradients.get());
   }
 
   std::optional<double> step(double progress, const std::atomic<bool>* stop) {
@@ -201,10 +183,10 @@ struct Training::Impl {
     double square = 0, loss = 0;
     for (const double one : squares) square += one;
     for (const auto& lane : lanes) loss += lane->loss;
-    const double norm = std::sqrt(square), factor = settings.schedule.at(progress);
-    const float scale = settings.clip > 0 && norm > settings.clip ? static_cast<float>(settings.clip / norm) : 1.0f;
     ++steps;
-    crew.run([&](std::size_t thread) { update(thread, factor, scale); });
+    optimizer.begin({settings.schedule.at(progress), progress, std::sqrt(square)});
+    std::atomic<std::size_t> next = 0;
+    crew.run([&](std::size_t thread) { update(thread, next); });
     optimizer_seconds += (thread_seconds() - ran) * static_cast<double>(crew.size());
     return loss / static_cast<double>(settings.batch * settings.model.context);
   }
@@ -250,6 +232,6 @@ std::vector<ProfileLine> Training::profile() const {
 }
 
 const Graph& Training::graph() const { return impl_->model.graph; }
-const float* Training::parameters() const { return impl_->parameters.get(); }
+const float* Training::parameters() const { return impl_->optimizer.result(impl_->parameters.get()); }
 
 }  // namespace overnight::workers

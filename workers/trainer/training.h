@@ -1,6 +1,6 @@
 // One training from a config to a checkpoint: lanes (one per thread, each with its part of the batch and memory of its
-// own), AdamW, the schedule. A resource; owns its threads. Deterministic: with a budget in steps the same seed gives
-// the same bits for any number of threads; other bits for another number of lanes or another instruction set.
+// own), the optimizer, the schedule. A resource; owns its threads. Deterministic: with a budget in steps the same seed
+// gives the same bits for any number of threads; other bits for another number of lanes or another instruction set.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,7 @@
 #include "workers/corpus/corpus.h"
 #include "workers/model/config.h"
 #include "workers/model/language_model.h"
+#include "workers/trainer/optimizer.h"
 #include "workers/trainer/schedule.h"
 
 namespace overnight::workers {
@@ -21,12 +22,7 @@ namespace overnight::workers {
 struct TrainingSettings {
   ModelConfig model;
   std::int64_t batch = 8;  // sequences per step, over all lanes; a multiple of `threads`
-  double learning_rate = 4e-3;
-  double embedding_scale = 1.0;  // factor for embedding and head
-  double beta1 = 0.9;
-  double beta2 = 0.95;
-  double weight_decay = 0.02;
-  double clip = 1.0;  // largest norm of the gradient; 0: none
+  OptimizerSettings optimizer;
   Schedule schedule;
   std::int64_t seed = 1;
   std::int64_t steps = 0;  // budget in steps; 0: in time
@@ -76,7 +72,7 @@ class Training {
   std::vector<ProfileLine> profile() const;  // the most expensive first
 
   const Graph& graph() const;
-  const float* parameters() const;
+  const float* parameters() const;  // what the training leaves: the running mean of weights where one is wanted
 
  private:
   struct Impl;

@@ -17,7 +17,7 @@ TEST(ExperimentFile, SetsParametersSeedAndBudget) {
       settings,
       R"({"params": {"learning_rate": 0.01, "depth": 2, "batch": "4"}, "seed": 7, "limits": {"train_budget_ms": 8000}})");
   ASSERT_TRUE(read) << read.error();
-  EXPECT_EQ(settings.learning_rate, 0.01);
+  EXPECT_EQ(settings.optimizer.learning_rate, 0.01);
   EXPECT_EQ(settings.model.depth, 2);
   EXPECT_EQ(settings.batch, 4);
   EXPECT_EQ(settings.seed, 7);

@@ -16,7 +16,7 @@ TrainingSettings tiny(std::int64_t threads) {
   settings.batch = 4;
   settings.threads = threads;
   settings.steps = 30;
-  settings.learning_rate = 1e-2;
+  settings.optimizer.learning_rate = 1e-2;
   return settings;
 }
 
@@ -118,10 +118,11 @@ TEST(Training, RefusesImpossibleSettingsWithTheReason) {
   EXPECT_NE(why([](TrainingSettings& s) { s.threads = 3; }).find("lanes"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.lanes = 3; }).find("multiple"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.lanes = -1; }).find("lanes"), std::string::npos);
-  EXPECT_NE(why([](TrainingSettings& s) { s.learning_rate = 0; }).find("learning_rate"), std::string::npos);
-  EXPECT_NE(why([](TrainingSettings& s) { s.learning_rate = std::nan(""); }).find("learning_rate"), std::string::npos);
-  EXPECT_NE(why([](TrainingSettings& s) { s.beta2 = 1; }).find("beta"), std::string::npos);
-  EXPECT_NE(why([](TrainingSettings& s) { s.weight_decay = -1; }), "");
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.learning_rate = 0; }).find("learning_rate"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.learning_rate = std::nan(""); }).find("learning_rate"),
+            std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.beta2 = 1; }).find("beta"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.weight_decay = -1; }), "");
   EXPECT_NE(why([](TrainingSettings& s) { s.schedule.warmup = 2; }), "");
   EXPECT_NE(why([](TrainingSettings& s) { s.steps = 0; }).find("budget"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.model.width = 17; }), "");

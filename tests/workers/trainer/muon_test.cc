@@ -1,0 +1,136 @@
+// Muon: what it makes of singular values, its parts by hand, and that it trains.
+#include "workers/trainer/muon.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+namespace overnight::workers {
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats draw(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  Floats values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// x x^T of the shorter side.
+Floats gram_of(const Floats& x, std::size_t rows, std::size_t columns) {
+  const bool tall = rows > columns;
+  const std::size_t low = std::min(rows, columns), high = std::max(rows, columns);
+  Floats gram(low * low);
+  for (std::size_t i = 0; i < low; ++i) {
+    for (std::size_t j = 0; j < low; ++j) {
+      for (std::size_t k = 0; k < high; ++k)
+        gram[i * low + j] += tall ? x[k * columns + i] * x[k * columns + j] : x[i * columns + k] * x[j * columns + k];
+    }
+  }
+  return gram;
+}
+
+struct Sides {
+  std::size_t rows, columns;
+};
+constexpr Sides sides[] = {{8, 8}, {24, 8}, {8, 40}, {1, 5}, {33, 17}};
+
+TEST(Muon, MakesAllSingularValuesNearlyOne) {
+  for (const auto by : {Orthogonalizer::polar_express, Orthogonalizer::newton_schulz}) {
+    for (const auto& [rows, columns] : sides) {
+      Floats x = draw(rows * columns, 3), scratch(orthogonalize_scratch(rows, columns), std::nanf(""));
+      orthogonalize(kernels::cpu_backend(), x.data(), rows, columns, by, scratch.data());
+      const Floats gram = gram_of(x, rows, columns);
+      const std::size_t low = std::min(rows, columns);
+      // All singular values between 0.6 and 1.25: so is the mean of their squares, and no entry beside the diagonal is
+      // larger than their spread.
+      for (std::size_t i = 0; i < low; ++i) {
+        for (std::size_t j = 0; j < low; ++j) {
+          if (i == j) {
+            EXPECT_NEAR(gram[i * low + j], 1, 0.5) << rows << "x" << columns;
+          } else {
+            EXPECT_NEAR(gram[i * low + j], 0, 0.35) << rows << "x" << columns;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Muon, TurnsNothingOfADirectionThatIsOrthogonalAlready) {
+  Floats x(16, 0.0f), scratch(orthogonalize_scratch(4, 4));
+  for (std::size_t i = 0; i < 4; ++i) x[i * 4 + (i + 1) % 4] = 7;
+  orthogonalize(kernels::cpu_backend(), x.data(), 4, 4, Orthogonalizer::polar_express, scratch.data());
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (std::size_t j = 0; j < 4; ++j) EXPECT_NEAR(x[i * 4 + j], j == (i + 1) % 4 ? 1 : 0, 0.15) << i << j;
+  }
+}
+
+TEST(Muon, AGradientOfNothingMovesNothing) {
+  Floats weights = draw(12, 1), momentum(12), second(4), gradient(12), scratch(muon_scratch(3, 4));
+  const Floats before = weights;
+  muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), 3, 4, {},
+            scratch.data());
+  for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(weights[i], before[i]);
+}
+
+// The norm of a step is that of an orthogonal matrix times the rate, whatever the gradient's size and with NorMuon.
+TEST(Muon, AStepIsAsLongAsItsRateSays) {
+  for (const float size : {1e-3f, 1.0f, 1e3f}) {
+    for (const float beta2 : {0.0f, 0.95f}) {
+      Floats weights(24 * 8), momentum(24 * 8), second(24), gradient = draw(24 * 8, 5), scratch(muon_scratch(24, 8));
+      for (float& g : gradient) g *= size;
+      muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), 24, 8,
+                {.rate = 0.1f, .beta2 = beta2}, scratch.data());
+      double squares = 0;
+      for (const float w : weights) squares += static_cast<double>(w) * static_cast<double>(w);
+      EXPECT_NEAR(std::sqrt(squares), 0.1 * std::sqrt(3.0) * std::sqrt(8.0), 0.1) << size << " " << beta2;
+    }
+  }
+}
+
+TEST(Muon, WeightsDecayOnlyWhereTheUpdateAgrees) {
+  Floats plain(16), decayed(16), scratch(muon_scratch(4, 4));
+  const Floats start = draw(16, 2), gradient = draw(16, 9);
+  plain = decayed = start;
+  const auto step = [&](Floats& weights, float decay) {
+    Floats m(16), s(4);
+    muon_step(kernels::cpu_backend(), weights.data(), m.data(), s.data(), gradient.data(), 4, 4,
+              {.rate = 0.1f, .weight_decay = decay}, scratch.data());
+  };
+  step(plain, 0);
+  step(decayed, 0.5f);
+  std::size_t agreed = 0;
+  for (std::size_t i = 0; i < 16; ++i) {
+    const float update = start[i] - plain[i];
+    if (update * start[i] >= 0) {
+      ++agreed;
+      EXPECT_NEAR(decayed[i], plain[i] - 0.05f * start[i], 1e-6);
+    } else {
+      EXPECT_EQ(decayed[i], plain[i]);
+    }
+  }
+  EXPECT_GT(agreed, 2u);
+  EXPECT_LT(agreed, 14u);
+}
+
+TEST(Muon, FindsTheMatrixThatWasHidden) {
+  const std::size_t rows = 6, columns = 5;
+  const Floats hidden = draw(rows * columns, 4);
+  Floats weights(rows * columns), momentum(rows * columns), second(rows), gradient(rows * columns),
+      scratch(muon_scratch(rows, columns));
+  for (std::size_t n = 1; n <= 400; ++n) {
+    for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] = weights[i] - hidden[i];
+    const float rate = 0.05f * static_cast<float>(401 - n) / 400;
+    muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), rows, columns,
+              {.rate = rate}, scratch.data());
+  }
+  for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(weights[i], hidden[i], 0.02);
+}
+
+}  // namespace
+}  // namespace overnight::workers

@@ -1,0 +1,156 @@
+#include "workers/trainer/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "workers/trainer/muon.h"
+
+namespace overnight::workers {
+namespace {
+
+constexpr float adam_epsilon = 1e-8f;
+constexpr double first_momentum = 0.85;
+constexpr std::size_t piece_floats = 16384;
+
+bool by_muon(const OptimizerSettings& settings, const Tensor& tensor) {
+  return settings.optimizer == "muon" && tensor.group == ParameterGroup::matrix;
+}
+
+std::size_t scratch_floats(const Graph& graph, const OptimizerSettings& settings) {
+  std::size_t most = 0;
+  for (const Tensor& tensor : graph.tensors()) {
+    if (tensor.parameter && by_muon(settings, tensor)) most = std::max(most, muon_scratch(tensor.rows, tensor.columns));
+  }
+  return most;
+}
+
+std::size_t average_floats(const Graph& graph, const OptimizerSettings& settings) {
+  return settings.ema > 0 ? graph.parameter_floats() : 0;
+}
+
+}  // namespace
+
+std::string why_impossible(const OptimizerSettings& s) {
+  if (s.optimizer != "adamw" && s.optimizer != "muon")
+    return "optimizer \"" + s.optimizer + "\" is not known; adamw and muon are";
+  if (s.decay_schedule != "fixed" && s.decay_schedule != "linear")
+    return "decay_schedule \"" + s.decay_schedule + "\" is not known; fixed and linear are";
+  if (s.orthogonalizer != "polar" && s.orthogonalizer != "newton-schulz")
+    return "orthogonalizer \"" + s.orthogonalizer + "\" is not known; polar and newton-schulz are";
+  if (!(s.learning_rate > 0) || s.learning_rate > 10)
+    return "learning_rate " + std::to_string(s.learning_rate) + " is not above 0 and at most 10";
+  const std::pair<const char*, double> rates[] = {{"matrix_rate", s.matrix_rate},
+                                                  {"embedding_rate", s.embedding_rate},
+                                                  {"head_rate", s.head_rate},
+                                                  {"scalar_rate", s.scalar_rate}};
+  for (const auto& [name, rate] : rates) {
+    if (!(rate >= 0) || rate > 10) return std::string(name) + " " + std::to_string(rate) + " is not between 0 and 10";
+  }
+  const std::pair<const char*, double> shares[] = {
+      {"beta1", s.beta1}, {"beta2", s.beta2}, {"momentum", s.momentum}, {"muon_beta2", s.muon_beta2}, {"ema", s.ema}};
+  for (const auto& [name, share] : shares) {
+    if (!(share >= 0 && share < 1)) return std::string(name) + " " + std::to_string(share) + " does not lie in [0, 1)";
+  }
+  if (!(s.weight_decay >= 0) || !(s.clip >= 0)) return "weight_decay and clip must not be negative";
+  if (s.momentum_warmup < 0) return "momentum_warmup must not be negative";
+  return "";
+}
+
+std::size_t optimizer_bytes(const Graph& graph, const OptimizerSettings& settings, std::size_t threads) {
+  return sizeof(float) *
+         (2 * graph.parameter_floats() + average_floats(graph, settings) + threads * scratch_floats(graph, settings));
+}
+
+Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std::size_t threads)
+    : settings_(settings),
+      first_(graph.parameter_floats()),
+      second_(graph.parameter_floats()),
+      average_(average_floats(graph, settings)) {
+  for (std::size_t i = 0; i < threads; ++i) scratch_.emplace_back(scratch_floats(graph, settings));
+  for (const Tensor& tensor : graph.tensors()) {
+    if (!tensor.parameter) continue;
+    const bool whole = by_muon(settings, tensor);
+    const std::size_t piece = whole ? tensor.count() : piece_floats;
+    for (std::size_t from = 0; from < tensor.count(); from += piece)
+      units_.push_back({&tensor, tensor.value_at + from, std::min(piece, tensor.count() - from), whole});
+  }
+  const auto cost = [](const Unit& unit) {
+    return unit.whole ? unit.count * std::min(unit.tensor->rows, unit.tensor->columns) : unit.count;
+  };
+  std::stable_sort(units_.begin(), units_.end(), [&](const Unit& a, const Unit& b) { return cost(a) > cost(b); });
+}
+
+void Optimizer::begin(const Moment& moment) {
+  moment_ = moment;
+  ++step_;
+}
+
+double Optimizer::rate_of(ParameterGroup group) const {
+  const auto own = [&](double rate, double otherwise) { return (rate > 0 ? rate : otherwise) * moment_.factor; };
+  switch (group) {
+    case ParameterGroup::embedding:
+      return own(settings_.embedding_rate, settings_.learning_rate * settings_.embedding_scale);
+    case ParameterGroup::head:
+      return own(settings_.head_rate, settings_.learning_rate * settings_.embedding_scale);
+    case ParameterGroup::scalar:
+      return own(settings_.scalar_rate, settings_.learning_rate);
+    case ParameterGroup::matrix:
+      break;
+  }
+  return own(settings_.matrix_rate, settings_.optimizer == "muon" ? muon_rate_default : settings_.learning_rate);
+}
+
+void Optimizer::work(std::size_t index, std::size_t thread, float* parameters, const float* gradients) {
+  const Unit& unit = units_[index];
+  if (unit.whole) {
+    muon(unit, thread, parameters, gradients);
+  } else {
+    adamw(unit, parameters, gradients);
+  }
+  if (settings_.ema <= 0) return;
+  // The mean of a few steps is of a few steps: it forgets the beginning at once.
+  const float keep = static_cast<float>(std::min(settings_.ema, 1 - 1 / static_cast<double>(step_)));
+  float* mean = average_.get() + unit.at;
+  const float* now = parameters + unit.at;
+  for (std::size_t i = 0; i < unit.count; ++i) mean[i] = keep * mean[i] + (1 - keep) * now[i];
+}
+
+namespace {
+
+float gradient_scale(double clip, double norm) { return clip > 0 && norm > clip ? static_cast<float>(clip / norm) : 1; }
+
+double decay_now(const OptimizerSettings& settings, double progress) {
+  return settings.weight_decay * (settings.decay_schedule == "linear" ? std::clamp(1 - progress, 0.0, 1.0) : 1);
+}
+
+}  // namespace
+
+void Optimizer::adamw(const Unit& unit, float* parameters, const float* gradients) {
+  const double steps = static_cast<double>(step_), correction1 = 1 / (1 - std::pow(settings_.beta1, steps)),
+               correction2 = 1 / (1 - std::pow(settings_.beta2, steps));
+  const bool decays = unit.tensor->group == ParameterGroup::matrix;
+  kernels::cpu_backend().adamw(parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at,
+                               gradients + unit.at, unit.count, static_cast<float>(rate_of(unit.tensor->group)),
+                               static_cast<float>(settings_.beta1), static_cast<float>(settings_.beta2),
+                               static_cast<float>(correction1), static_cast<float>(correction2), adam_epsilon,
+                               static_cast<float>(decays ? decay_now(settings_, moment_.progress) : 0),
+                               gradient_scale(settings_.clip, moment_.gradient_norm));
+}
+
+void Optimizer::muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients) {
+  const double risen = settings_.momentum_warmup > 0
+                           ? std::min(1.0, static_cast<double>(step_) / static_cast<double>(settings_.momentum_warmup))
+                           : 1;
+  MuonSettings settings;
+  settings.by = settings_.orthogonalizer == "polar" ? Orthogonalizer::polar_express : Orthogonalizer::newton_schulz;
+  settings.rate = static_cast<float>(rate_of(unit.tensor->group));
+  settings.momentum = static_cast<float>(first_momentum + risen * (settings_.momentum - first_momentum));
+  settings.beta2 = static_cast<float>(settings_.muon_beta2);
+  settings.weight_decay = static_cast<float>(decay_now(settings_, moment_.progress));
+  settings.gradient_scale = gradient_scale(settings_.clip, moment_.gradient_norm);
+  muon_step(kernels::cpu_backend(), parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at,
+            gradients + unit.at, unit.tensor->rows, unit.tensor->columns, settings, scratch_[thread].get());
+}
+
+}  // namespace overnight::workers
