@@ -52,7 +52,7 @@ struct GateOf {
   std::size_t v_stride = 0, z_stride = 0;
 };
 
-// skip [heads], null: 0; spread and mix [rank, heads * head_size], null: 1.
+// skip [heads], null: 0; spread and mix [rank, heads * head_size], both null: 1.
 template <typename Real>
 struct GateParametersOf {
   Real *skip = nullptr, *spread = nullptr, *mix = nullptr;

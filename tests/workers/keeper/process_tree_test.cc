@@ -76,7 +76,8 @@ TEST_P(Trees, AreHeldByTheirGroupsFromTheirFirstInstruction) {
   EXPECT_FALSE(groups_.limits_tasks());
   groups_.limit(0, 5);
   ASSERT_TRUE(groups_.limits_tasks());
-  const std::string text = said(*tree, "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 >/dev/null 2>&1 & done; echo all forked");
+  const std::string text =
+      said(*tree, "for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 >/dev/null 2>&1 & done; echo all forked");
   EXPECT_EQ(text.find("all forked"), std::string::npos) << text;
   EXPECT_GT(groups_.refused_forks(), 0);
   EXPECT_EQ(tree->kill().survivors, 0);
