@@ -14,6 +14,14 @@ namespace overnight::kernels {
 
 struct AttentionShape {
   std::size_t batch = 0, context = 0, heads = 0, head_size = 0;
+  std::size_t kv_heads = 0;  // of keys and values, each shared by as many heads; 0: one for each head
+  std::size_t window = 0;    // how many tokens a token sees, itself among them; 0: all before it
+
+  std::size_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  std::size_t width() const { return heads * head_size; }                    // of queries, and of what comes out
+  std::size_t row() const { return (heads + 2 * key_heads()) * head_size; }  // queries, keys, values
+  // The first of the tokens that token `t` of a sequence sees.
+  std::size_t first_seen(std::size_t t) const { return window == 0 || t + 1 < window ? 0 : t + 1 - window; }
 };
 
 std::size_t attention_scratch(AttentionShape shape);  // in floats
@@ -118,16 +126,16 @@ struct BackendOf {
   void (*rmsnorm_backward)(Real* din, const Real* dout, const Real* in, const Real* rstd, std::size_t rows,
                            std::size_t width, bool add);
 
-  // In place on rows [first, first + rows) of a batch; `qkv` [rows, 3 * heads * head_size] begins at row `first`. Each
-  // head of q and k is normalised (as rmsnorm), then rotated by its position (rotary embedding, halves paired, base
-  // 10000); rstd[rows, 2 * heads] is kept. `turns` is what rotary_table fills.
+  // In place on rows [first, first + rows) of a batch; `qkv` [rows, AttentionShape::row()] begins at row `first`. Each
+  // head of q and k is normalised (as rmsnorm), then rotated by its position (rotary embedding, halves paired);
+  // rstd[rows, heads + key_heads] is kept. `turns` is what rotary_table fills.
   void (*qk_forward)(Real* qkv, Real* rstd, const Real* turns, AttentionShape shape, std::size_t first,
                      std::size_t rows);
-  // In place on the gradient; `qkv` is what forward left. The values' third is not touched.
+  // In place on the gradient; `qkv` is what forward left. The values' part is not touched.
   void (*qk_backward)(Real* dqkv, const Real* qkv, const Real* rstd, const Real* turns, AttentionShape shape,
                       std::size_t first, std::size_t rows);
 
-  // Causal softmax attention over qkv[rows, 3 * heads * head_size]; out[rows, heads * head_size]. log_sums[rows, heads]
+  // Causal softmax attention over qkv[rows, row()]; out[rows, width()]. log_sums[rows, heads]
   // is kept for backward, which computes the weights again. `scratch` holds attention_scratch(shape) floats.
   void (*attention_forward)(Real* out, Real* log_sums, const Real* qkv, Real* scratch, AttentionShape shape);
   void (*attention_backward)(Real* dqkv, const Real* dout, const Real* log_sums, const Real* qkv, Real* scratch,
@@ -244,7 +252,7 @@ const char* better_blas_core();
 void restart_with_better_blas_core(char** argv);
 
 // turns[context, head_size]: cosines, then sines, of head_size / 2 angles for each position.
-void rotary_table(float* turns, std::size_t context, std::size_t head_size);
-void rotary_table(double* turns, std::size_t context, std::size_t head_size);
+void rotary_table(float* turns, std::size_t context, std::size_t head_size, double base);
+void rotary_table(double* turns, std::size_t context, std::size_t head_size, double base);
 
 }  // namespace overnight::kernels

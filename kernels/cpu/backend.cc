@@ -93,12 +93,11 @@ void restart_with_better_blas_core(char** argv) {
 namespace {
 
 template <typename Real>
-void fill_rotary_table(Real* turns, std::size_t context, std::size_t head_size) {
+void fill_rotary_table(Real* turns, std::size_t context, std::size_t head_size, double base) {
   const std::size_t half = head_size / 2;
   for (std::size_t t = 0; t < context; ++t) {
     for (std::size_t i = 0; i < half; ++i) {
-      const double angle =
-          static_cast<double>(t) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
+      const double angle = static_cast<double>(t) * std::pow(base, -static_cast<double>(i) / static_cast<double>(half));
       turns[t * head_size + i] = static_cast<Real>(std::cos(angle));
       turns[t * head_size + half + i] = static_cast<Real>(std::sin(angle));
     }
@@ -107,11 +106,11 @@ void fill_rotary_table(Real* turns, std::size_t context, std::size_t head_size) 
 
 }  // namespace
 
-void rotary_table(float* turns, std::size_t context, std::size_t head_size) {
-  fill_rotary_table(turns, context, head_size);
+void rotary_table(float* turns, std::size_t context, std::size_t head_size, double base) {
+  fill_rotary_table(turns, context, head_size, base);
 }
-void rotary_table(double* turns, std::size_t context, std::size_t head_size) {
-  fill_rotary_table(turns, context, head_size);
+void rotary_table(double* turns, std::size_t context, std::size_t head_size, double base) {
+  fill_rotary_table(turns, context, head_size, base);
 }
 
 }  // namespace overnight::kernels

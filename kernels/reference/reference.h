@@ -41,50 +41,54 @@ Values<R> linear(const Values<R>& in, const Values<R>& weights, std::size_t rows
   return out;
 }
 
+// Queries and keys of qkv[rows, s.row()], normalised by head and turned by their positions: [rows, (heads + key_heads)
+// * head_size].
 template <typename R>
-Values<R> qk(const Values<R>& qkv, AttentionShape s) {
-  const std::size_t width = s.heads * s.head_size, half = s.head_size / 2;
-  Values<R> out(s.batch * s.context * 2 * width);
+Values<R> qk(const Values<R>& qkv, AttentionShape s, R base = 10000) {
+  const std::size_t turned = s.heads + s.key_heads(), half = s.head_size / 2;
+  Values<R> out(s.batch * s.context * turned * s.head_size);
   for (std::size_t row = 0; row < s.batch * s.context; ++row) {
     const R t = static_cast<R>(row % s.context);
-    for (std::size_t head = 0; head < 2 * s.heads; ++head) {
-      Values<R> x(qkv.begin() + static_cast<std::ptrdiff_t>(row * 3 * width + head * s.head_size),
-                  qkv.begin() + static_cast<std::ptrdiff_t>(row * 3 * width + (head + 1) * s.head_size));
-      x = rmsnorm(x, 1, s.head_size);
+    for (std::size_t head = 0; head < turned; ++head) {
+      const auto from = qkv.begin() + static_cast<std::ptrdiff_t>(row * s.row() + head * s.head_size);
+      const Values<R> x = rmsnorm(Values<R>(from, from + static_cast<std::ptrdiff_t>(s.head_size)), 1, s.head_size);
+      R* to = &out[(row * turned + head) * s.head_size];
       for (std::size_t i = 0; i < half; ++i) {
-        const R angle = t * std::pow(static_cast<R>(10000), -static_cast<R>(i) / static_cast<R>(half));
-        out[row * 2 * width + head * s.head_size + i] = x[i] * std::cos(angle) - x[i + half] * std::sin(angle);
-        out[row * 2 * width + head * s.head_size + i + half] = x[i] * std::sin(angle) + x[i + half] * std::cos(angle);
+        const R angle = t * std::pow(base, -static_cast<R>(i) / static_cast<R>(half));
+        to[i] = x[i] * std::cos(angle) - x[i + half] * std::sin(angle);
+        to[i + half] = x[i] * std::sin(angle) + x[i + half] * std::cos(angle);
       }
     }
   }
   return out;
 }
 
+// With queries and keys from `qk_values` (as `qk` gives them) and values from `qkv`.
 template <typename R>
 Values<R> attention(const Values<R>& qk_values, const Values<R>& qkv, AttentionShape s) {
-  const std::size_t width = s.heads * s.head_size, T = s.context;
-  Values<R> out(s.batch * T * width);
+  const std::size_t T = s.context, qk_row = (s.heads + s.key_heads()) * s.head_size,
+                    values_at = s.width() + s.key_heads() * s.head_size;
+  Values<R> out(s.batch * T * s.width());
   for (std::size_t b = 0; b < s.batch; ++b) {
     for (std::size_t h = 0; h < s.heads; ++h) {
+      const std::size_t shared = h / (s.heads / s.key_heads()) * s.head_size;
       for (std::size_t t = 0; t < T; ++t) {
+        const std::size_t first = s.first_seen(t);
         Values<R> score(t + 1);
         R largest = -1e30f, sum = 0;
-        for (std::size_t j = 0; j <= t; ++j) {
+        for (std::size_t j = first; j <= t; ++j) {
           R dot = 0;
-          for (std::size_t i = 0; i < s.head_size; ++i) {
-            dot += qk_values[(b * T + t) * 2 * width + h * s.head_size + i] *
-                   qk_values[(b * T + j) * 2 * width + width + h * s.head_size + i];
-          }
+          for (std::size_t i = 0; i < s.head_size; ++i)
+            dot += qk_values[(b * T + t) * qk_row + h * s.head_size + i] *
+                   qk_values[(b * T + j) * qk_row + s.width() + shared + i];
           score[j] = dot / std::sqrt(static_cast<R>(s.head_size));
           largest = std::max(largest, score[j]);
         }
-        for (R& x : score) sum += x = std::exp(x - largest);
-        for (std::size_t j = 0; j <= t; ++j) {
-          for (std::size_t i = 0; i < s.head_size; ++i) {
-            out[(b * T + t) * width + h * s.head_size + i] +=
-                score[j] / sum * qkv[(b * T + j) * 3 * width + 2 * width + h * s.head_size + i];
-          }
+        for (std::size_t j = first; j <= t; ++j) sum += score[j] = std::exp(score[j] - largest);
+        for (std::size_t j = first; j <= t; ++j) {
+          for (std::size_t i = 0; i < s.head_size; ++i)
+            out[(b * T + t) * s.width() + h * s.head_size + i] +=
+                score[j] / sum * qkv[(b * T + j) * s.row() + values_at + shared + i];
         }
       }
     }

@@ -61,19 +61,33 @@ struct Problem {
   using Reals = std::vector<typename Table::Real>;
 
   AttentionShape shape;
-  std::size_t rows, width;
+  std::size_t rows, turned;  // numbers of queries and keys in a row
   Doubles qkv, qk;
   Reals turns;
 
-  Problem(std::size_t batch, std::size_t context, std::size_t heads, std::size_t head_size)
-      : shape{batch, context, heads, head_size},
-        rows(batch * context),
-        width(heads * head_size),
-        qkv(draw(rows * 3 * width, context)),
+  explicit Problem(AttentionShape s)
+      : shape(s),
+        rows(s.batch * s.context),
+        turned((s.heads + s.key_heads()) * s.head_size),
+        qkv(draw(rows * s.row(), s.context)),
         qk(reference::qk(qkv, shape)),
-        turns(context * head_size) {
-    rotary_table(turns.data(), context, head_size);
+        turns(s.context * s.head_size) {
+    rotary_table(turns.data(), s.context, s.head_size, 10000);
   }
+};
+
+// Shapes of one block of queries and of several, of shared keys, and of windows within and beyond a block.
+const AttentionShape attention_shapes[] = {
+    {.batch = 1, .context = 70, .heads = 1, .head_size = 4},
+    {.batch = 2, .context = 6, .heads = 2, .head_size = 6},
+    {.batch = 1, .context = 1, .heads = 1, .head_size = 2},
+    {.batch = 1, .context = 130, .heads = 2, .head_size = 2},
+    {.batch = 2, .context = 5, .heads = 4, .head_size = 2, .kv_heads = 2},
+    {.batch = 1, .context = 67, .heads = 3, .head_size = 2, .kv_heads = 1},
+    {.batch = 1, .context = 70, .heads = 1, .head_size = 2, .window = 3},
+    {.batch = 1, .context = 150, .heads = 1, .head_size = 2, .window = 70},
+    {.batch = 1, .context = 9, .heads = 2, .head_size = 2, .kv_heads = 1, .window = 1},
+    {.batch = 1, .context = 5, .heads = 1, .head_size = 2, .window = 100},
 };
 
 // qkv with its queries and keys normalised and turned, as attention reads it.
@@ -81,38 +95,40 @@ template <typename Table>
 Doubles turned(const Problem<Table>& p, const Doubles& qk) {
   Doubles all = p.qkv;
   for (std::size_t row = 0; row < p.rows; ++row) {
-    for (std::size_t i = 0; i < 2 * p.width; ++i) all[row * 3 * p.width + i] = qk[row * 2 * p.width + i];
+    for (std::size_t i = 0; i < p.turned; ++i) all[row * p.shape.row() + i] = qk[row * p.turned + i];
   }
   return all;
 }
 
 TYPED_TEST(Ops, QueriesAndKeysAreNormalisedAndTurnedInPlace) {
   using Reals = std::vector<typename TestFixture::Real>;
-  for (const Problem<TypeParam>& p : {Problem<TypeParam>(2, 5, 2, 4), Problem<TypeParam>(1, 9, 3, 10)}) {
-    Reals qkv = this->narrow(p.qkv), rstd = this->poisoned(p.rows * 2 * p.shape.heads);
+  for (const AttentionShape& shape :
+       {AttentionShape{.batch = 2, .context = 5, .heads = 2, .head_size = 4},
+        AttentionShape{.batch = 1, .context = 9, .heads = 3, .head_size = 10},
+        AttentionShape{.batch = 1, .context = 5, .heads = 4, .head_size = 2, .kv_heads = 2}}) {
+    const Problem<TypeParam> p(shape);
+    const std::size_t row_size = shape.row(), heads = shape.heads + shape.key_heads();
+    Reals qkv = this->narrow(p.qkv), rstd = this->poisoned(p.rows * heads);
     // In two pieces: positions go by the row of the batch, not of the piece.
     const std::size_t cut = 3;
     this->cpu().qk_forward(qkv.data(), rstd.data(), p.turns.data(), p.shape, 0, cut);
-    this->cpu().qk_forward(qkv.data() + cut * 3 * p.width, rstd.data() + cut * 2 * p.shape.heads, p.turns.data(),
-                           p.shape, cut, p.rows - cut);
+    this->cpu().qk_forward(qkv.data() + cut * row_size, rstd.data() + cut * heads, p.turns.data(), p.shape, cut,
+                           p.rows - cut);
     EXPECT_LT(distance(qkv, turned(p, p.qk)), this->near);
     const Doubles pull = draw(p.qk.size(), 3);
     const Doubles expected =
         numeric_gradient([&](const Doubles& v) { return dot(reference::qk(v, p.shape), pull); }, p.qkv);
     Reals dqkv(qkv.size(), 77.0f);
     for (std::size_t row = 0; row < p.rows; ++row) {
-      for (std::size_t i = 0; i < 2 * p.width; ++i)
-        dqkv[row * 3 * p.width + i] = static_cast<float>(pull[row * 2 * p.width + i]);
+      for (std::size_t i = 0; i < p.turned; ++i)
+        dqkv[row * row_size + i] = static_cast<typename TestFixture::Real>(pull[row * p.turned + i]);
     }
     this->cpu().qk_backward(dqkv.data(), qkv.data(), rstd.data(), p.turns.data(), p.shape, 0, p.rows);
-    for (std::size_t row = 0; row < p.rows; ++row) {
-      for (std::size_t i = 0; i < 3 * p.width; ++i) {
-        const std::size_t at = row * 3 * p.width + i;
-        if (i < 2 * p.width) {
-          EXPECT_NEAR(dqkv[at], expected[at], 2 * this->near);
-        } else {
-          EXPECT_EQ(dqkv[at], 77.0f) << "the values' gradient is not this op's";
-        }
+    for (std::size_t at = 0; at < dqkv.size(); ++at) {
+      if (at % row_size < p.turned) {
+        EXPECT_NEAR(dqkv[at], expected[at], 2 * this->near);
+      } else {
+        EXPECT_EQ(dqkv[at], 77.0f) << "the values' gradient is not this op's";
       }
     }
   }
@@ -125,26 +141,25 @@ struct Attended {
   using Reals = std::vector<Real>;
   Reals out, log_sums, scratch;
   Attended(const Problem<Table>& p, const Reals& qkv)
-      : out(poisoned<Real>(p.rows * p.width)),
+      : out(poisoned<Real>(p.rows * p.shape.width())),
         log_sums(poisoned<Real>(p.rows * p.shape.heads)),
         scratch(poisoned<Real>(attention_scratch(p.shape))) {
     Table::table()->attention_forward(out.data(), log_sums.data(), qkv.data(), scratch.data(), p.shape);
   }
 };
 
-// 70 positions: more than one block of queries.
-TYPED_TEST(Ops, AttentionIsItsReferenceOverSeveralBlocks) {
-  for (const Problem<TypeParam>& p : {Problem<TypeParam>(1, 70, 1, 4), Problem<TypeParam>(2, 6, 2, 6),
-                                      Problem<TypeParam>(1, 1, 1, 2), Problem<TypeParam>(1, 130, 2, 8)}) {
+TYPED_TEST(Ops, AttentionIsItsReference) {
+  for (const AttentionShape& shape : attention_shapes) {
+    const Problem<TypeParam> p(shape);
     const Attended<TypeParam> attended(p, this->narrow(turned(p, p.qk)));
-    EXPECT_LT(distance(attended.out, reference::attention(p.qk, p.qkv, p.shape)), this->near);
+    EXPECT_LT(distance(attended.out, reference::attention(p.qk, p.qkv, p.shape)), this->near) << shape.context;
   }
 }
 
 TYPED_TEST(Ops, AttentionsGradientsAreThoseOfItsReference) {
   using Reals = std::vector<typename TestFixture::Real>;
-  for (const Problem<TypeParam>& p : {Problem<TypeParam>(1, 67, 1, 2), Problem<TypeParam>(2, 5, 2, 4),
-                                      Problem<TypeParam>(1, 64, 1, 2), Problem<TypeParam>(1, 130, 1, 2)}) {
+  for (const AttentionShape& shape : attention_shapes) {
+    const Problem<TypeParam> p(shape);
     const Reals qkv = this->narrow(turned(p, p.qk));
     Attended<TypeParam> attended(p, qkv);
     const Doubles pull = draw(attended.out.size(), 4);
@@ -158,9 +173,9 @@ TYPED_TEST(Ops, AttentionsGradientsAreThoseOfItsReference) {
     const Doubles dqk = numeric_gradient([&](const Doubles&v) { return loss(v, p.qkv); }, p.qk),
                   dvalues = numeric_gradient([&](const Doubles&v) { return loss(p.qk, v); }, p.qkv);
     for (std::size_t row = 0; row < p.rows; ++row) {
-      for (std::size_t i = 0; i < 3 * p.width; ++i) {
-        const std::size_t at = row * 3 * p.width + i;
-        EXPECT_NEAR(dqkv[at], i < 2 * p.width ? dqk[row * 2 * p.width + i] : dvalues[at], 2 * this->near);
+      for (std::size_t i = 0; i < shape.row(); ++i) {
+        const std::size_t at = row * shape.row() + i;
+        ASSERT_NEAR(dqkv[at], i < p.turned ? dqk[row * p.turned + i] : dvalues[at], 2 * this->near) << shape.context;
       }
     }
   }
@@ -168,12 +183,23 @@ TYPED_TEST(Ops, AttentionsGradientsAreThoseOfItsReference) {
 
 TYPED_TEST(Ops, ALaterTokenIsNeverSeen) {
   using Reals = std::vector<typename TestFixture::Real>;
-  const Problem<TypeParam> p(1, 66, 1, 4);
+  const Problem<TypeParam> p({.batch = 1, .context = 66, .heads = 1, .head_size = 4});
   Reals qkv = this->narrow(turned(p, p.qk));
   const Attended<TypeParam> before(p, qkv);
-  for (std::size_t i = 0; i < 3 * p.width; ++i) qkv[65 * 3 * p.width + i] = 5;
+  for (std::size_t i = 0; i < p.shape.row(); ++i) qkv[65 * p.shape.row() + i] = 5;
   const Attended<TypeParam> after(p, qkv);
-  for (std::size_t i = 0; i < 65 * p.width; ++i) ASSERT_EQ(before.out[i], after.out[i]);
+  for (std::size_t i = 0; i < 65 * p.shape.width(); ++i) ASSERT_EQ(before.out[i], after.out[i]);
+}
+
+TYPED_TEST(Ops, ATokenBeforeTheWindowIsNotSeen) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  const Problem<TypeParam> p({.batch = 1, .context = 80, .heads = 1, .head_size = 4, .window = 70});
+  Reals qkv = this->narrow(turned(p, p.qk));
+  const Attended<TypeParam> before(p, qkv);
+  for (std::size_t i = 0; i < p.shape.row(); ++i) qkv[i] = 5;  // token 0, which token 69 still sees
+  const Attended<TypeParam> after(p, qkv);
+  EXPECT_NE(before.out[69 * 4], after.out[69 * 4]);
+  for (std::size_t i = 70 * 4; i < before.out.size(); ++i) ASSERT_EQ(before.out[i], after.out[i]);
 }
 
 TYPED_TEST(Ops, ReluSquaredAndItsGradientFromItsOutput) {
@@ -234,8 +260,8 @@ TYPED_TEST(Ops, SumsAreThoseOfTheReference) {
 // What training adds up over thousands of steps must not depend on which machine took them.
 TEST(EveryTable, AgreesWithEachOther) {
   const auto gradients = []<typename Table>(Table) {
-    const Problem<Table> p(2, 70, 2, 8);
-    const auto qkv = narrow<float>(turned(p, p.qk)), pull = narrow<float>(draw(p.rows * p.width, 4));
+    const Problem<Table> p({.batch = 2, .context = 70, .heads = 2, .head_size = 8});
+    const auto qkv = narrow<float>(turned(p, p.qk)), pull = narrow<float>(draw(p.rows * p.shape.width(), 4));
     Attended<Table> attended(p, qkv);
     auto dqkv = poisoned<float>(qkv.size());
     Table::table()->attention_backward(dqkv.data(), pull.data(), attended.log_sums.data(), qkv.data(),

@@ -29,22 +29,32 @@ constexpr Field fields[] = {
     {"mamba_rank", &ModelConfig::mamba_rank, 1, 16},
     {"chunk", &ModelConfig::chunk, 1, 1024},
     {"taps", &ModelConfig::taps, 1, 16},
+    {"kv_heads", &ModelConfig::kv_heads, 0, 256},
+    {"short_window", &ModelConfig::short_window, 0, 16384},
 };
 
 constexpr const char* architecture = "language model";
 constexpr const char* earlier_architecture = "transformer";  // the same, when attention was the only mixer
 
+struct Text {
+  const char* name;
+  std::string ModelConfig::*member;
+};
+constexpr Text texts[] = {{"mixer", &ModelConfig::mixer}, {"window", &ModelConfig::window}};
+
+constexpr double rope_base_low = 2, rope_base_high = 1e8;
 constexpr std::size_t pattern_letters_max = 128;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
-std::string why_no_pattern(const std::string& mixer) {
-  if (mixer.empty() || mixer.size() > pattern_letters_max)
-    return "mixer has " + std::to_string(mixer.size()) + " letters, not 1 to " + std::to_string(pattern_letters_max);
-  for (const char letter : mixer) {
-    if (std::string_view("AM3C").find(letter) == std::string_view::npos)
-      return std::string("mixer \"") + mixer + "\": there is no layer \"" + letter +
-             "\"; A is attention, M Mamba-2, 3 Mamba-3, C a short convolution";
+std::string why_no_pattern(const char* name, const std::string& pattern, std::string_view letters,
+                           const char* meaning) {
+  if (pattern.empty() || pattern.size() > pattern_letters_max)
+    return std::string(name) + " has " + std::to_string(pattern.size()) + " letters, not 1 to " +
+           std::to_string(pattern_letters_max);
+  for (const char letter : pattern) {
+    if (letters.find(letter) == std::string_view::npos)
+      return std::string(name) + " \"" + pattern + "\": there is no \"" + letter + "\"; " + meaning;
   }
   return "";
 }
@@ -55,7 +65,13 @@ std::string why_no_attention(const ModelConfig& c) {
   if (head % 2 != 0)
     return "the head size " + number(head) + " (width / heads) is odd, and rotary positions need pairs";
   if (head > 256) return "the head size " + number(head) + " (width / heads) is above 256";
-  return "";
+  if (c.heads % c.key_heads() != 0)
+    return "heads " + number(c.heads) + " are not a multiple of kv_heads " + number(c.kv_heads);
+  if (c.short_window > c.context)
+    return "short_window " + number(c.short_window) + " is above the context " + number(c.context);
+  if (!(c.rope_base >= rope_base_low && c.rope_base <= rope_base_high))
+    return "rope_base " + std::to_string(c.rope_base) + " is not between 2 and 1e8";
+  return why_no_pattern("window", c.window, "SL", "L sees all tokens before it, S short_window of them");
 }
 
 std::string why_no_state_space(const ModelConfig& c) {
@@ -73,6 +89,12 @@ std::string why_no_state_space(const ModelConfig& c) {
 
 }  // namespace
 
+std::int64_t ModelConfig::window_of(std::size_t layer) const {
+  const bool last = layer + 1 == static_cast<std::size_t>(depth);
+  if (last || window[layer % window.size()] != 'S') return 0;
+  return short_window == 0 ? context / 2 : short_window;
+}
+
 bool ModelConfig::uses(Mixer wanted) const {
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(depth); ++layer) {
     if (mixer_of(layer) == wanted) return true;
@@ -88,7 +110,10 @@ std::string why_impossible(const ModelConfig& config) {
              " and " + std::to_string(field.high);
     }
   }
-  if (std::string why = why_no_pattern(config.mixer); !why.empty()) return why;
+  if (std::string why =
+          why_no_pattern("mixer", config.mixer, "AM3C", "A is attention, M Mamba-2, 3 Mamba-3, C a short convolution");
+      !why.empty())
+    return why;
   if (config.uses(Mixer::attention)) {
     if (std::string why = why_no_attention(config); !why.empty()) return why;
   }
@@ -97,7 +122,8 @@ std::string why_impossible(const ModelConfig& config) {
 }
 
 std::string config_to_json(const ModelConfig& config) {
-  json j{{"architecture", architecture}, {"mixer", config.mixer}};
+  json j{{"architecture", architecture}, {"rope_base", config.rope_base}};
+  for (const Text& text : texts) j[text.name] = config.*text.member;
   for (const Field& field : fields) j[field.name] = config.*field.member;
   return j.dump(2) + "\n";
 }
@@ -112,12 +138,18 @@ budgets::Result<ModelConfig, std::string> config_from_json(const std::string& te
         return budgets::unexpected("architecture " + value.dump() + " is not known; " + architecture + " is");
       continue;
     }
-    if (name == "mixer") {
-      if (!value.is_string()) return budgets::unexpected("mixer: " + value.dump() + " is not a text");
-      config.mixer = value.get<std::string>();
-      continue;
-    }
     bool known = false;
+    for (const Text& field : texts) {
+      if (name != field.name) continue;
+      if (!value.is_string()) return budgets::unexpected(name + ": " + value.dump() + " is not a text");
+      config.*field.member = value.get<std::string>();
+      known = true;
+    }
+    if (name == "rope_base") {
+      if (!value.is_number()) return budgets::unexpected(name + ": " + value.dump() + " is not a number");
+      config.rope_base = value.get<double>();
+      known = true;
+    }
     for (const Field& field : fields) {
       if (name != field.name) continue;
       if (!value.is_number_integer()) return budgets::unexpected(name + ": " + value.dump() + " is not a whole number");

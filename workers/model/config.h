@@ -25,6 +25,12 @@ struct ModelConfig {
   std::int64_t vocabulary = byte_vocabulary;
   std::string mixer = "A";  // one letter per layer, from the first; repeated until there are `depth`
 
+  // Of attention.
+  std::int64_t kv_heads = 0;      // of keys and values; 0: as many as heads
+  std::string window = "L";       // one letter per layer, as in `mixer`: L sees all, S short_window; the last layer all
+  std::int64_t short_window = 0;  // tokens; 0: half of the context
+  double rope_base = 10000;
+
   // Of the mixers with a state.
   std::int64_t expand = 2;        // inner width / width; of convolution layers too
   std::int64_t state = 64;        // numbers per channel that are carried on
@@ -37,6 +43,8 @@ struct ModelConfig {
 
   Mixer mixer_of(std::size_t layer) const { return static_cast<Mixer>(mixer[layer % mixer.size()]); }
   bool uses(Mixer wanted) const;  // in one of its layers
+  std::int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  std::int64_t window_of(std::size_t layer) const;  // tokens; 0: all
   std::int64_t inner() const { return width * expand; }
   std::int64_t mamba_heads() const { return inner() / mamba_head; }
   // Pairs of a Mamba-3 key that are turned: a quarter of the state's numbers, as published (rope_fraction 0.5).

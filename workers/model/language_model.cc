@@ -56,13 +56,18 @@ struct Builder {
     return out;
   }
 
-  TensorId attend(const std::string& at, TensorId stream) {
+  TensorId attend(std::size_t index, const std::string& at, TensorId stream) {
     const auto heads = static_cast<std::size_t>(config.heads);
-    const kernels::AttentionShape shape{batch, context, heads, width / heads};
-    const TensorId weights = g.parameter(at + "qkv", 3 * width, width, Initial::fan_in);
-    const TensorId qkv = g.activation(at + "qkv_rows", rows, 3 * width), rstd = kept(at + "rstd_in", 1),
-                   rstd_qk = kept(at + "rstd_qk", 2 * heads);
-    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape));
+    const kernels::AttentionShape shape{.batch = batch,
+                                        .context = context,
+                                        .heads = heads,
+                                        .head_size = width / heads,
+                                        .kv_heads = static_cast<std::size_t>(config.key_heads()),
+                                        .window = static_cast<std::size_t>(config.window_of(index))};
+    const TensorId weights = g.parameter(at + "qkv", shape.row(), width, Initial::fan_in);
+    const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()), rstd = kept(at + "rstd_in", 1),
+                   rstd_qk = kept(at + "rstd_qk", heads + shape.key_heads());
+    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape, config.rope_base));
     const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = kept(at + "log_sums", heads);
     g.add(attention(g, mixed, log_sums, qkv, shape));
     return project_out(at, mixed, stream);
@@ -138,7 +143,7 @@ struct Builder {
     const std::string at = "layers." + std::to_string(index) + ".";
     switch (config.mixer_of(index)) {
       case Mixer::attention:
-        return attend(at + "attention.", stream);
+        return attend(index, at + "attention.", stream);
       case Mixer::mamba2:
         return mix_by_mamba2(at + "mamba2.", stream);
       case Mixer::mamba3:

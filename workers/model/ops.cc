@@ -164,9 +164,9 @@ struct NormLinear final : Op {
 };
 
 // The rotary table is made once and shared by all lanes.
-std::shared_ptr<const std::vector<float>> turns_of(kernels::AttentionShape shape) {
+std::shared_ptr<const std::vector<float>> turns_of(kernels::AttentionShape shape, double base) {
   auto turns = std::make_shared<std::vector<float>>(shape.context * shape.head_size);
-  kernels::rotary_table(turns->data(), shape.context, shape.head_size);
+  kernels::rotary_table(turns->data(), shape.context, shape.head_size, base);
   return turns;
 }
 
@@ -176,14 +176,15 @@ struct NormQkv final : Op {
   kernels::AttentionShape shape;
   std::size_t outputs;
   std::shared_ptr<const std::vector<float>> turns;
-  NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s)
+  NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
+          double base)
       : normed(g, r, i, g.tensor(o).columns),
         qkv(o),
         rstd_qk(rqk),
         weights(w),
         shape(s),
         outputs(g.tensor(o).columns),
-        turns(turns_of(s)) {}
+        turns(turns_of(s, base)) {}
   const char* kind() const override { return "mixer in"; }
   Ids reads() const override { return {normed.in, weights}; }
   Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
@@ -196,7 +197,8 @@ struct NormQkv final : Op {
       normed.make(g, m, g.scratch(m), from, count);
       kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, weights), count, normed.width, outputs,
                               false);
-      m.backend->qk_forward(product, g.value(m, rstd_qk) + from * 2 * shape.heads, turns->data(), shape, from, count);
+      m.backend->qk_forward(product, g.value(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(),
+                            shape, from, count);
       std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(float));
     });
   }
@@ -205,8 +207,9 @@ struct NormQkv final : Op {
       float* x = g.scratch(m);
       float* dx = x + normed.block * normed.width;
       float* dqkv = g.gradient(m, qkv) + from * outputs;
-      m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs, g.read(m, rstd_qk) + from * 2 * shape.heads,
-                             turns->data(), shape, from, count);
+      m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs,
+                             g.read(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(), shape, from,
+                             count);
       normed.make(g, m, x, from, count);
       kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
                                        adds[1] || from > 0);
@@ -224,9 +227,10 @@ struct Attention final : Op {
   Ids reads() const override { return {qkv}; }
   Ids writes() const override { return {out, log_sums}; }
   Ids needed_by_backward() const override { return {log_sums, qkv}; }
-  double flops() const override {  // the causal half of both products
-    return 2.0 * static_cast<double>(shape.batch * shape.heads * shape.context) * static_cast<double>(shape.context) *
-           static_cast<double>(shape.head_size);
+  double flops() const override {  // both products, of the keys that each token sees
+    double seen = 0;
+    for (std::size_t t = 0; t < shape.context; ++t) seen += static_cast<double>(t + 1 - shape.first_seen(t));
+    return 4.0 * static_cast<double>(shape.batch * shape.width()) * seen;
   }
   std::size_t scratch_floats() const override { return kernels::attention_scratch(shape); }
   void forward(const Graph& g, Memory& m) const override {
@@ -343,8 +347,8 @@ std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId o
   return std::make_unique<NormLinear>(graph, kind, out, rstd, in, weights);
 }
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape) {
-  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape);
+                             TensorId weights, kernels::AttentionShape shape, double base) {
+  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, base);
 }
 std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape) {

@@ -19,9 +19,10 @@ std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId i
 std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId out, TensorId rstd, TensorId in,
                                 TensorId weights);
 
-// qkv = norm(in) * weights^T, queries and keys then normalised by head and turned by their positions.
+// qkv = norm(in) * weights^T, queries and keys then normalised by head and turned by their positions (rotary embedding
+// with angles that fall from 1 to 1 / base).
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape);
+                             TensorId weights, kernels::AttentionShape shape, double base);
 
 std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape);

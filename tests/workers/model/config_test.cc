@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace overnight::workers {
 namespace {
 
@@ -10,6 +12,8 @@ TEST(ModelConfig, SurvivesTheWayThroughJson) {
   const auto back = config_from_json(config_to_json(config));
   ASSERT_TRUE(back) << back.error();
   EXPECT_EQ(*back, config);
+  const ModelConfig windowed{.heads = 4, .kv_heads = 2, .window = "SSL", .short_window = 32, .rope_base = 500.5};
+  EXPECT_EQ(config_from_json(config_to_json(windowed)).value(), windowed);
   ModelConfig hybrid{.mixer = "MM3A", .state = 16, .mamba_rank = 4, .chunk = 16};
   EXPECT_EQ(config_from_json(config_to_json(hybrid)).value(), hybrid);
 }
@@ -18,6 +22,14 @@ TEST(ModelConfig, ReadsWhatWasWrittenWhenAttentionWasTheOnlyMixer) {
   const auto read = config_from_json(R"({"architecture": "transformer", "depth": 2, "vocabulary": 257})");
   ASSERT_TRUE(read) << read.error();
   EXPECT_EQ(*read, ModelConfig{.depth = 2});
+}
+
+TEST(ModelConfig, TheLastLayerSeesAll) {
+  const ModelConfig config{.depth = 4, .context = 64, .window = "S"};
+  EXPECT_EQ(config.window_of(0), 32);
+  EXPECT_EQ(config.window_of(2), 32);
+  EXPECT_EQ(config.window_of(3), 0);
+  EXPECT_EQ((ModelConfig{.depth = 4, .window = "SL", .short_window = 9}).window_of(2), 9);
 }
 
 TEST(ModelConfig, RepeatsItsPatternOfMixers) {
@@ -60,6 +72,13 @@ TEST(ModelConfig, RefusesMixersThatCannotBeBuilt) {
       {{.mixer = "3", .state = 0}, "state"},
       {{.context = 1024, .mixer = "3", .mamba_rank = 4, .chunk = 512}, "mamba_rank"},
       {{.width = 126, .heads = 14, .mixer = "CA"}, "odd"},
+      {{.heads = 4, .kv_heads = 3}, "kv_heads"},
+      {{.kv_heads = -1}, "kv_heads"},
+      {{.window = "SXL"}, "\"X\""},
+      {{.window = ""}, "letters"},
+      {{.context = 64, .short_window = 65}, "short_window"},
+      {{.rope_base = 0}, "rope_base"},
+      {{.rope_base = std::nan("")}, "rope_base"},
   };
   for (const auto& [config, word] : refused)
     EXPECT_NE(why_impossible(config).find(word), std::string::npos) << word << ": " << why_impossible(config);

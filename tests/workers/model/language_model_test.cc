@@ -68,10 +68,19 @@ struct Machine {
   }
 };
 
+ModelConfig with_windows() {
+  ModelConfig config = tiny;
+  config.kv_heads = 1;
+  config.window = "SL";
+  config.short_window = 3;
+  config.rope_base = 100;
+  return config;
+}
+
 class LanguageModels : public testing::TestWithParam<ModelConfig> {};
 INSTANTIATE_TEST_SUITE_P(Of, LanguageModels,
-                         testing::Values(tiny, with_mixer("M"), with_mixer("3"), with_mixer("3", 2), with_mixer("C"),
-                                         with_mixer("MA3C")),
+                         testing::Values(tiny, with_windows(), with_mixer("M"), with_mixer("3"), with_mixer("3", 2),
+                                         with_mixer("C"), with_mixer("MA3C")),
                          [](const auto& one) {
                            return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") +
                                   std::to_string(one.index);
