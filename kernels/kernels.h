@@ -47,6 +47,14 @@ struct StateSpaceOf {
   std::size_t qk_stride = 0, v_stride = 0;
 };
 
+// A table [vocabulary, key_heads, head_size] of what tokens add to their values, and the weights [key_heads, inputs] of
+// the gate before it, which reads the first value_gate_inputs of a row.
+inline constexpr std::size_t value_gate_inputs = 32;
+template <typename Real>
+struct ValueEmbeddingOf {
+  Real *table = nullptr, *gate = nullptr;
+};
+
 // Of a short causal convolution, each channel by itself: weights [taps, channels], the last tap for the token itself.
 template <typename Real>
 struct ConvolutionOf {
@@ -197,6 +205,29 @@ struct BackendOf {
   // out = max(in, 0)^2; backward reads what forward wrote. Both may work in place.
   void (*relu2_forward)(Real* out, const Real* in, std::size_t count);
   void (*relu2_backward)(Real* din, const Real* dout, const Real* out, std::size_t count);
+
+  // GELU by tanh, and SwiGLU: out[rows, width] = silu(in[:, :width]) * in[:, width:]. Backward reads what forward read.
+  void (*gelu_forward)(Real* out, const Real* in, std::size_t count);
+  void (*gelu_backward)(Real* din, const Real* dout, const Real* in, std::size_t count);
+  void (*swiglu_forward)(Real* out, const Real* in, std::size_t rows, std::size_t width);
+  void (*swiglu_backward)(Real* din, const Real* dout, const Real* in, std::size_t rows, std::size_t width);
+
+  // values = cap * tanh(values / cap) in place; backward reads what forward wrote, and works in place on the gradient.
+  void (*softcap_forward)(Real* values, std::size_t count, Real cap);
+  void (*softcap_backward)(Real* gradient, const Real* capped, std::size_t count, Real cap);
+
+  // out = shares[0] * a + shares[1] * b; backward adds to dshares.
+  void (*blend_forward)(Real* out, const Real* a, const Real* b, const Real* shares, std::size_t count);
+  void (*blend_backward)(Real* da, Real* db, Real* dshares, const Real* dout, const Real* a, const Real* b,
+                         const Real* shares, std::size_t count, bool add_a, bool add_b);
+
+  // values of qkv[rows, row()] += 2 sigmoid(gate . in) * table[ids], by key head; `in` [rows, width]. Backward adds to
+  // din and to the parameters' gradients, and leaves dqkv as it is.
+  void (*value_embedding_forward)(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids,
+                                  ValueEmbeddingOf<const Real> parameters, AttentionShape shape, std::size_t rows);
+  void (*value_embedding_backward)(Real* din, ValueEmbeddingOf<Real> gradients, const Real* dqkv, const Real* in,
+                                   std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real> parameters,
+                                   AttentionShape shape, std::size_t rows);
 
   // Cross-entropy of logits[rows, width] against targets, summed, in nats; a target below 0 is not counted. With
   // `scale` > 0 the logits are replaced by scale * d(sum)/d(logits).

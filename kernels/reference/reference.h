@@ -103,6 +103,52 @@ Values<R> relu2(const Values<R>& in) {
   return out;
 }
 
+template <typename R>
+Values<R> gelu(const Values<R>& in) {
+  const R c = std::sqrt(static_cast<R>(2) / static_cast<R>(3.14159265358979323846L));
+  Values<R> out(in.size());
+  for (std::size_t i = 0; i < in.size(); ++i)
+    out[i] = in[i] / 2 * (1 + std::tanh(c * (in[i] + static_cast<R>(0.044715) * in[i] * in[i] * in[i])));
+  return out;
+}
+
+template <typename R>
+Values<R> swiglu(const Values<R>& in, std::size_t rows, std::size_t width) {
+  Values<R> out(rows * width);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t i = 0; i < width; ++i) {
+      const R gate = in[r * 2 * width + i];
+      out[r * width + i] = gate / (1 + std::exp(-gate)) * in[r * 2 * width + width + i];
+    }
+  }
+  return out;
+}
+
+template <typename R>
+Values<R> softcap(const Values<R>& in, R cap) {
+  Values<R> out(in.size());
+  for (std::size_t i = 0; i < in.size(); ++i) out[i] = cap * std::tanh(in[i] / cap);
+  return out;
+}
+
+// What the gated table adds to the values of each row: [rows, key_heads * head_size].
+template <typename R>
+Values<R> value_embedding(const Values<R>& in, const std::vector<std::int32_t>& ids, const Values<R>& table,
+                          const Values<R>& gate, AttentionShape s, std::size_t width) {
+  const std::size_t seen = std::min(width, value_gate_inputs), shared = s.key_heads();
+  Values<R> out(ids.size() * shared * s.head_size);
+  for (std::size_t row = 0; row < ids.size(); ++row) {
+    for (std::size_t h = 0; h < shared; ++h) {
+      R logit = 0;
+      for (std::size_t i = 0; i < seen; ++i) logit += gate[h * seen + i] * in[row * width + i];
+      for (std::size_t i = 0; i < s.head_size; ++i)
+        out[(row * shared + h) * s.head_size + i] =
+            2 / (1 + std::exp(-logit)) * table[(static_cast<std::size_t>(ids[row]) * shared + h) * s.head_size + i];
+    }
+  }
+  return out;
+}
+
 // The sum in nats.
 template <typename R>
 R cross_entropy(const Values<R>& logits, const std::vector<std::int32_t>& targets, std::size_t width) {

@@ -213,6 +213,94 @@ TYPED_TEST(Ops, ReluSquaredAndItsGradientFromItsOutput) {
   EXPECT_LT(distance(din, expected), this->near);
 }
 
+TYPED_TEST(Ops, GeluSwigluAndSoftcapAreTheirReferencesAsAreTheirGradients) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  Doubles in = draw(60, 2);
+  const Doubles pull = draw(60, 3), half = draw(30, 4);
+  for (double& x : in) x = static_cast<float>(4 * x);
+  const Reals x = this->narrow(in);
+  Reals out = this->poisoned(60), din = this->poisoned(60);
+  this->cpu().gelu_forward(out.data(), x.data(), 60);
+  EXPECT_LT(distance(out, reference::gelu(in)), this->near);
+  this->cpu().gelu_backward(din.data(), this->narrow(pull).data(), x.data(), 60);
+  const auto of_gelu = [&](const Doubles& v) { return dot(reference::gelu(v), pull); };
+  EXPECT_LT(distance(din, numeric_gradient(of_gelu, in)), this->near);
+
+  out = this->poisoned(30), din = this->poisoned(60);
+  this->cpu().swiglu_forward(out.data(), x.data(), 5, 6);
+  EXPECT_LT(distance(out, reference::swiglu(in, 5, 6)), this->near);
+  this->cpu().swiglu_backward(din.data(), this->narrow(half).data(), x.data(), 5, 6);
+  const auto of_swiglu = [&](const Doubles& v) { return dot(reference::swiglu(v, 5, 6), half); };
+  EXPECT_LT(distance(din, numeric_gradient(of_swiglu, in)), this->near);
+
+  out = x, din = this->narrow(pull);
+  this->cpu().softcap_forward(out.data(), 60, 3);
+  EXPECT_LT(distance(out, reference::softcap(in, 3.0)), this->near);
+  this->cpu().softcap_backward(din.data(), out.data(), 60, 3);
+  const auto of_softcap = [&](const Doubles& v) { return dot(reference::softcap(v, 3.0), pull); };
+  EXPECT_LT(distance(din, numeric_gradient(of_softcap, in)), this->near);
+}
+
+TYPED_TEST(Ops, BlendIsASumOfTwoStreams) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  const Doubles a = draw(40, 1), b = draw(40, 2), shares = draw(2, 3), pull = draw(40, 4);
+  const Reals x = this->narrow(a), y = this->narrow(b), by = this->narrow(shares), d = this->narrow(pull);
+  Reals out = this->poisoned(40), da = this->poisoned(40), db(40, 1), dshares(2, 1);
+  this->cpu().blend_forward(out.data(), x.data(), y.data(), by.data(), 40);
+  this->cpu().blend_backward(da.data(), db.data(), dshares.data(), d.data(), x.data(), y.data(), by.data(), 40, false,
+                             true);
+  Doubles expected(40), expected_a(40), expected_b(40);
+  for (std::size_t i = 0; i < 40; ++i) {
+    expected[i] = shares[0] * a[i] + shares[1] * b[i];
+    expected_a[i] = shares[0] * pull[i];
+    expected_b[i] = 1 + shares[1] * pull[i];
+  }
+  EXPECT_LT(distance(out, expected), this->near);
+  EXPECT_LT(distance(da, expected_a), this->near);
+  EXPECT_LT(distance(db, expected_b), this->near);
+  EXPECT_LT(distance(dshares, {1 + dot(a, pull), 1 + dot(b, pull)}), this->near);
+}
+
+TYPED_TEST(Ops, ValueEmbeddingsAreGatedByTheirRow) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  const AttentionShape s{.batch = 1, .context = 4, .heads = 4, .head_size = 2, .kv_heads = 2};
+  const std::vector<std::int32_t> ids{2, 0, 2, 1};
+  for (const std::size_t width : {6u, 40u}) {  // less than the gate reads, and more
+    struct Inputs {
+      Doubles in, table, gate;
+    } in{draw(4 * width, 1), draw(3 * 4, 2), draw(2 * std::min(width, value_gate_inputs), 3)};
+    const Reals x = this->narrow(in.in), table = this->narrow(in.table), gate = this->narrow(in.gate);
+    const Doubles before = draw(4 * s.row(), 4), pull = draw(4 * s.row(), 5);
+    Reals qkv = this->narrow(before);
+    this->cpu().value_embedding_forward(qkv.data(), x.data(), width, ids.data(), {table.data(), gate.data()}, s, 4);
+    const auto added = [&](const Inputs& i) {
+      Doubles all(4 * s.row());
+      const Doubles values = reference::value_embedding(i.in, ids, i.table, i.gate, s, width);
+      for (std::size_t v = 0; v < values.size(); ++v) all[v / 4 * s.row() + s.row() - 4 + v % 4] = values[v];
+      return all;
+    };
+    Doubles expected = added(in);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += before[i];
+    EXPECT_LT(distance(qkv, expected), this->near);
+
+    Reals dx(x.size()), dtable(table.size()), dgate(gate.size());
+    this->cpu().value_embedding_backward(dx.data(), {dtable.data(), dgate.data()}, this->narrow(pull).data(), x.data(),
+                                         width, ids.data(), {table.data(), gate.data()}, s, 4);
+    const auto gradient = [&](Doubles Inputs::*part) {
+      return numeric_gradient(
+          [&](const Doubles& values) {
+            Inputs changed = in;
+            changed.*part = values;
+            return dot(added(changed), pull);
+          },
+          in.*part);
+    };
+    EXPECT_LT(distance(dx, gradient(&Inputs::in)), this->near);
+    EXPECT_LT(distance(dtable, gradient(&Inputs::table)), this->near);
+    EXPECT_LT(distance(dgate, gradient(&Inputs::gate)), this->near);
+  }
+}
+
 TYPED_TEST(Ops, CrossEntropyIsExactForExtremeLogitsAndSkipsWhatIsNotCounted) {
   using Reals = std::vector<typename TestFixture::Real>;
   for (const double spread : {1.0, 30.0, 1000.0}) {

@@ -31,6 +31,9 @@ constexpr Field fields[] = {
     {"taps", &ModelConfig::taps, 1, 16},
     {"kv_heads", &ModelConfig::kv_heads, 0, 256},
     {"short_window", &ModelConfig::short_window, 0, 16384},
+    {"tied", &ModelConfig::tied, 0, 1},
+    {"residual_mix", &ModelConfig::residual_mix, 0, 1},
+    {"value_embeddings", &ModelConfig::value_embeddings, 0, 1},
 };
 
 constexpr const char* architecture = "language model";
@@ -40,9 +43,15 @@ struct Text {
   const char* name;
   std::string ModelConfig::*member;
 };
-constexpr Text texts[] = {{"mixer", &ModelConfig::mixer}, {"window", &ModelConfig::window}};
+constexpr Text texts[] = {{"mixer", &ModelConfig::mixer}, {"window", &ModelConfig::window}, {"mlp", &ModelConfig::mlp}};
 
-constexpr double rope_base_low = 2, rope_base_high = 1e8;
+struct Real {
+  const char* name;
+  double ModelConfig::*member;
+};
+constexpr Real reals[] = {{"rope_base", &ModelConfig::rope_base}, {"softcap", &ModelConfig::softcap}};
+
+constexpr double rope_base_low = 2, rope_base_high = 1e8, softcap_high = 1e4;
 constexpr std::size_t pattern_letters_max = 128;
 
 std::string number(std::int64_t value) { return std::to_string(value); }
@@ -114,6 +123,10 @@ std::string why_impossible(const ModelConfig& config) {
           why_no_pattern("mixer", config.mixer, "AM3C", "A is attention, M Mamba-2, 3 Mamba-3, C a short convolution");
       !why.empty())
     return why;
+  if (config.mlp != "relu2" && config.mlp != "gelu" && config.mlp != "swiglu")
+    return "mlp \"" + config.mlp + "\" is not known; relu2, gelu and swiglu are";
+  if (!(config.softcap >= 0 && config.softcap <= softcap_high))
+    return "softcap " + std::to_string(config.softcap) + " is not between 0 and 10000";
   if (config.uses(Mixer::attention)) {
     if (std::string why = why_no_attention(config); !why.empty()) return why;
   }
@@ -122,7 +135,8 @@ std::string why_impossible(const ModelConfig& config) {
 }
 
 std::string config_to_json(const ModelConfig& config) {
-  json j{{"architecture", architecture}, {"rope_base", config.rope_base}};
+  json j{{"architecture", architecture}};
+  for (const Real& real : reals) j[real.name] = config.*real.member;
   for (const Text& text : texts) j[text.name] = config.*text.member;
   for (const Field& field : fields) j[field.name] = config.*field.member;
   return j.dump(2) + "\n";
@@ -145,9 +159,10 @@ budgets::Result<ModelConfig, std::string> config_from_json(const std::string& te
       config.*field.member = value.get<std::string>();
       known = true;
     }
-    if (name == "rope_base") {
+    for (const Real& field : reals) {
+      if (name != field.name) continue;
       if (!value.is_number()) return budgets::unexpected(name + ": " + value.dump() + " is not a number");
-      config.rope_base = value.get<double>();
+      config.*field.member = value.get<double>();
       known = true;
     }
     for (const Field& field : fields) {

@@ -22,14 +22,19 @@ struct ModelConfig {
   std::int64_t heads = 4;  // of attention
   std::int64_t context = 128;
   std::int64_t mlp_ratio = 4;  // 0: layers have no MLP
+  std::string mlp = "relu2";   // or "gelu", "swiglu"
   std::int64_t vocabulary = byte_vocabulary;
-  std::string mixer = "A";  // one letter per layer, from the first; repeated until there are `depth`
+  std::int64_t tied = 0;          // 1: the embedding is the head, too
+  double softcap = 0;             // of logits: c * tanh(x / c); 0: none
+  std::int64_t residual_mix = 0;  // 1: before each mixer the stream is blended with its beginning, by learned shares
+  std::string mixer = "A";        // one letter per layer, from the first; repeated until there are `depth`
 
   // Of attention.
   std::int64_t kv_heads = 0;      // of keys and values; 0: as many as heads
   std::string window = "L";       // one letter per layer, as in `mixer`: L sees all, S short_window; the last layer all
   std::int64_t short_window = 0;  // tokens; 0: half of the context
   double rope_base = 10000;
+  std::int64_t value_embeddings = 0;  // 1: in every other layer, the last among them, tokens add to their values
 
   // Of the mixers with a state.
   std::int64_t expand = 2;        // inner width / width; of convolution layers too
@@ -45,6 +50,9 @@ struct ModelConfig {
   bool uses(Mixer wanted) const;  // in one of its layers
   std::int64_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
   std::int64_t window_of(std::size_t layer) const;  // tokens; 0: all
+  bool embeds_values(std::size_t layer) const {
+    return value_embeddings == 1 && (static_cast<std::size_t>(depth) - 1 - layer) % 2 == 0;
+  }
   std::int64_t inner() const { return width * expand; }
   std::int64_t mamba_heads() const { return inner() / mamba_head; }
   // Pairs of a Mamba-3 key that are turned: a quarter of the state's numbers, as published (rope_fraction 0.5).

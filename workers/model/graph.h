@@ -33,6 +33,8 @@ enum class Initial {
   log_rates,     // logarithm of a number between 1 and 16: decay rates of Mamba-2
   steps,         // softplus^-1 of a number between 0.001 and 0.1, evenly spread on a logarithmic scale: step sizes
   per_rank,      // 1 / rows
+  tied,          // of standard deviation 0.02: an embedding that is the head, too
+  first_share,   // 1, then 0.1: of the stream, and of its beginning, in a blend
 };
 
 // Which of the optimizer's settings a parameter has.

@@ -1,5 +1,6 @@
 #include "workers/model/language_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <random>
@@ -56,6 +57,15 @@ struct Builder {
     return out;
   }
 
+  std::optional<ValueEmbedding> value_embedding(std::size_t index, const std::string& at,
+                                                const kernels::AttentionShape& shape) {
+    if (!config.embeds_values(index)) return std::nullopt;
+    return ValueEmbedding{
+        g.parameter(at + "value_table", static_cast<std::size_t>(config.vocabulary),
+                    shape.key_heads() * shape.head_size, Initial::fan_in, ParameterGroup::embedding),
+        g.parameter(at + "value_gate", shape.key_heads(), std::min(width, kernels::value_gate_inputs), Initial::zero)};
+  }
+
   TensorId attend(std::size_t index, const std::string& at, TensorId stream) {
     const auto heads = static_cast<std::size_t>(config.heads);
     const kernels::AttentionShape shape{.batch = batch,
@@ -67,7 +77,7 @@ struct Builder {
     const TensorId weights = g.parameter(at + "qkv", shape.row(), width, Initial::fan_in);
     const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()), rstd = kept(at + "rstd_in", 1),
                    rstd_qk = kept(at + "rstd_qk", heads + shape.key_heads());
-    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape, config.rope_base));
+    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape, config.rope_base, value_embedding(index, at, shape)));
     const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = kept(at + "log_sums", heads);
     g.add(attention(g, mixed, log_sums, qkv, shape));
     return project_out(at, mixed, stream);
@@ -154,14 +164,26 @@ struct Builder {
     return mix_by_convolution(at + "convolution.", stream);
   }
 
+  TensorId blend_in(std::size_t index, TensorId stream, TensorId beginning) {
+    const std::string at = "layers." + std::to_string(index) + ".";
+    const TensorId shares = scalars(at + "shares", 2, Initial::first_share),
+                   out = g.activation(at + "blend", rows, width);
+    g.add(blend(g, out, stream, beginning, shares));
+    return out;
+  }
+
   TensorId think(std::size_t index, TensorId stream) {
     const std::string at = "layers." + std::to_string(index) + ".mlp.";
     const auto inside = static_cast<std::size_t>(config.width * config.mlp_ratio);
-    const TensorId up = g.parameter(at + "up", inside, width, Initial::fan_in),
+    const Activation f = config.mlp == "relu2"  ? Activation::relu2
+                         : config.mlp == "gelu" ? Activation::gelu
+                                                : Activation::swiglu;
+    const std::size_t before = f == Activation::swiglu ? 2 * inside : inside;
+    const TensorId up = g.parameter(at + "up", before, width, Initial::fan_in),
                    down = g.parameter(at + "down", width, inside, Initial::zero);
-    const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", inside),
+    const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", before),
                    rstd = kept(at + "rstd", 1);
-    g.add(norm_mlp(g, out, hidden, rstd, stream, up, down));
+    g.add(norm_mlp(g, f, out, hidden, rstd, stream, up, down));
     return out;
   }
 };
@@ -174,22 +196,28 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
   Builder builder{g, config, batch};
   const std::size_t rows = builder.rows, width = builder.width,
                     vocabulary = static_cast<std::size_t>(config.vocabulary);
-  const TensorId table = g.parameter("embedding", vocabulary, width, Initial::normal, ParameterGroup::embedding);
+  const TensorId table = g.parameter("embedding", vocabulary, width, config.tied == 1 ? Initial::tied : Initial::normal,
+                                     ParameterGroup::embedding);
   const TensorId embedded = g.activation("embedded", rows, width);
   g.add(embedding(g, embedded, table));
   TensorId stream = g.activation("stream", rows, width);
   g.add(rmsnorm(g, stream, builder.kept("rstd0", 1), embedded));
+  const TensorId beginning = stream;
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.depth); ++layer) {
+    if (config.residual_mix == 1) stream = builder.blend_in(layer, stream, beginning);
     stream = builder.mix(layer, stream);
     if (config.mlp_ratio > 0) stream = builder.think(layer, stream);
   }
-  const TensorId head = g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
+  const TensorId head = config.tied == 1
+                            ? table
+                            : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
                  rstd = builder.kept("rstd", 1);
+  const auto softcap = static_cast<float>(config.softcap);
   if (purpose == Graph::Purpose::training) {
-    g.add(norm_head_loss(g, rstd, stream, head));
+    g.add(norm_head_loss(g, rstd, stream, head, softcap));
   } else {
     made.logits = g.activation("logits", rows, vocabulary);
-    g.add(norm_linear(g, "head", made.logits, rstd, stream, head));
+    g.add(norm_head(g, made.logits, rstd, stream, head, softcap));
   }
   g.plan(purpose);
   return made;
@@ -197,7 +225,7 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
 
 namespace {
 
-double drawn(const Tensor& tensor, std::mt19937_64& random) {
+double drawn(const Tensor& tensor, std::size_t index, std::mt19937_64& random) {
   switch (tensor.initial) {
     case Initial::zero:
       return 0;
@@ -209,6 +237,10 @@ double drawn(const Tensor& tensor, std::mt19937_64& random) {
       return normal(random);
     case Initial::small_normal:
       return 0.001 * normal(random);
+    case Initial::tied:
+      return 0.02 * normal(random);
+    case Initial::first_share:
+      return index == 0 ? 1 : 0.1;
     case Initial::fan_in:
       return (2 * unit(random) - 1) * std::sqrt(3.0 / static_cast<double>(tensor.columns));
     case Initial::taps:
@@ -229,7 +261,7 @@ void initialize(const Graph& graph, float* parameters, std::uint64_t seed) {
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
     float* at = parameters + tensor.value_at;
-    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<float>(drawn(tensor, random));
+    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<float>(drawn(tensor, i, random));
   }
 }
 

@@ -34,6 +34,11 @@ void pass_on(const Memory& m, float* to, const float* from, std::size_t count, b
   }
 }
 
+// A parameter's gradient that ops add to begins at zero, if nobody has written it.
+void begin_gradient(const Graph& g, Memory& m, TensorId parameter, bool adds) {
+  if (!adds) std::memset(g.gradient(m, parameter), 0, g.tensor(parameter).count() * sizeof(float));
+}
+
 struct Embedding final : Op {
   TensorId out, table;
   std::size_t rows, width;
@@ -48,9 +53,8 @@ struct Embedding final : Op {
     m.backend->embedding_forward(g.value(m, out), m.inputs, g.read(m, table), rows, width);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    float* dtable = g.gradient(m, table);
-    if (!adds[0]) std::memset(dtable, 0, g.tensor(table).count() * sizeof(float));
-    m.backend->embedding_backward(dtable, m.inputs, g.gradient(m, out), rows, width);
+    begin_gradient(g, m, table, adds[0]);
+    m.backend->embedding_backward(g.gradient(m, table), m.inputs, g.gradient(m, out), rows, width);
   }
 };
 
@@ -176,17 +180,26 @@ struct NormQkv final : Op {
   kernels::AttentionShape shape;
   std::size_t outputs;
   std::shared_ptr<const std::vector<float>> turns;
+  std::optional<ValueEmbedding> embedding;
   NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
-          double base)
+          double base, std::optional<ValueEmbedding> e)
       : normed(g, r, i, g.tensor(o).columns),
         qkv(o),
         rstd_qk(rqk),
         weights(w),
         shape(s),
         outputs(g.tensor(o).columns),
-        turns(turns_of(s, base)) {}
+        turns(turns_of(s, base)),
+        embedding(e) {}
   const char* kind() const override { return "mixer in"; }
-  Ids reads() const override { return {normed.in, weights}; }
+  Ids reads() const override {
+    Ids ids{normed.in, weights};
+    if (embedding) ids.insert(ids.end(), {embedding->table, embedding->gate});
+    return ids;
+  }
+  kernels::ValueEmbeddingOf<const float> read_embedding(const Graph& g, const Memory& m) const {
+    return {g.read(m, embedding->table), g.read(m, embedding->gate)};
+  }
   Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
   Ids needed_by_backward() const override { return {normed.in, normed.rstd, rstd_qk, qkv}; }
   double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
@@ -197,12 +210,19 @@ struct NormQkv final : Op {
       normed.make(g, m, g.scratch(m), from, count);
       kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, weights), count, normed.width, outputs,
                               false);
+      if (embedding)
+        m.backend->value_embedding_forward(product, g.scratch(m), normed.width, m.inputs + from, read_embedding(g, m),
+                                           shape, count);
       m.backend->qk_forward(product, g.value(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(),
                             shape, from, count);
       std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(float));
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    if (embedding) {
+      begin_gradient(g, m, embedding->table, adds[2]);
+      begin_gradient(g, m, embedding->gate, adds[3]);
+    }
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       float* x = g.scratch(m);
       float* dx = x + normed.block * normed.width;
@@ -214,6 +234,9 @@ struct NormQkv final : Op {
       kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
                                        adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
+      if (embedding)
+        m.backend->value_embedding_backward(dx, {g.gradient(m, embedding->table), g.gradient(m, embedding->gate)}, dqkv,
+                                            x, normed.width, m.inputs + from, read_embedding(g, m), shape, count);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }
@@ -245,27 +268,64 @@ struct Attention final : Op {
 
 struct NormMlp final : Op {
   NormedRows normed;
+  Activation f;
   TensorId out, hidden, up, down;
-  std::size_t inner;
-  NormMlp(const Graph& g, TensorId o, TensorId h, TensorId r, TensorId i, TensorId u, TensorId d)
-      : normed(g, r, i, g.tensor(h).columns), out(o), hidden(h), up(u), down(d), inner(g.tensor(h).columns) {}
+  std::size_t inner, before;  // width behind f, and before it
+  NormMlp(const Graph& g, Activation a, TensorId o, TensorId h, TensorId r, TensorId i, TensorId u, TensorId d)
+      : normed(g, r, i, g.tensor(h).columns),
+        f(a),
+        out(o),
+        hidden(h),
+        up(u),
+        down(d),
+        inner(g.tensor(d).columns),
+        before(g.tensor(h).columns) {}
   const char* kind() const override { return "mlp"; }
   Ids reads() const override { return {normed.in, up, down}; }
   Ids writes() const override { return {out, hidden, normed.rstd}; }
   Ids needed_by_backward() const override { return {normed.in, normed.rstd, hidden}; }
-  double flops() const override { return 2 * product_flops(normed.rows, normed.width, inner); }
-  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + inner); }
+  double flops() const override {
+    return product_flops(normed.rows, normed.width, before) + product_flops(normed.rows, inner, normed.width);
+  }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + before + inner); }
+
+  // What f gives, from the kept values.
+  const float* activated(const Memory& m, const float* kept, float* room, std::size_t count) const {
+    if (f == Activation::relu2) return kept;
+    if (f == Activation::gelu) {
+      m.backend->gelu_forward(room, kept, count * inner);
+    } else {
+      m.backend->swiglu_forward(room, kept, count, inner);
+    }
+    return room;
+  }
+  // d [count, before], from the gradient of what f gives. For relu2 and gelu both may be the same.
+  void pass_back_f(const Memory& m, float* d, const float* dactivated, const float* kept, std::size_t count) const {
+    if (f == Activation::relu2) {
+      m.backend->relu2_backward(d, dactivated, kept, count * inner);
+    } else if (f == Activation::gelu) {
+      m.backend->gelu_backward(d, dactivated, kept, count * inner);
+    } else {
+      m.backend->swiglu_backward(d, dactivated, kept, count, inner);
+    }
+  }
+
   void forward(const Graph& g, Memory& m) const override {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* h = g.value(m, hidden) + from * inner;
+      float* h = g.value(m, hidden) + from * before;
       float* y = g.value(m, out) + from * width;
       float* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
       normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, inner, false);
-      m.backend->relu2_forward(h, product, count * inner);
+      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, before, false);
+      if (f == Activation::relu2) {
+        m.backend->relu2_forward(h, product, count * inner);
+      } else {
+        std::memcpy(h, product, count * before * sizeof(float));
+      }
+      const float* a = activated(m, h, product + normed.block * before, count);
       std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(float));
-      kernels::linear_forward(*m.backend, y, h, g.read(m, down), count, inner, width, true);
+      kernels::linear_forward(*m.backend, y, a, g.read(m, down), count, inner, width, true);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
@@ -273,61 +333,120 @@ struct NormMlp final : Op {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       float* x = g.scratch(m);
       float* dx = x + normed.block * width;
-      float* dh = dx + normed.block * width;
-      const float* h = g.read(m, hidden) + from * inner;
+      float* dbefore = dx + normed.block * width;
+      float* room = dbefore + normed.block * before;
+      const float* h = g.read(m, hidden) + from * before;
       const float* dy = g.gradient(m, out) + from * width;
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, h, count, inner, width,
-                                       adds[2] || from > 0);
-      kernels::linear_backward_input(*m.backend, dh, dy, g.read(m, down), count, inner, width, false);
-      m.backend->relu2_backward(dh, dh, h, count * inner);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, activated(m, h, room, count), count, inner,
+                                       width, adds[2] || from > 0);
+      float* dactivated = f == Activation::swiglu ? room : dbefore;
+      kernels::linear_backward_input(*m.backend, dactivated, dy, g.read(m, down), count, inner, width, false);
+      pass_back_f(m, dbefore, dactivated, h, count);
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, up), dh, x, count, width, inner, adds[1] || from > 0);
-      kernels::linear_backward_input(*m.backend, dx, dh, g.read(m, up), count, width, inner, false);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, up), dbefore, x, count, width, before,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, dbefore, g.read(m, up), count, width, before, false);
       pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);
       normed.pass_back(g, m, dx, from, count, true);
     });
   }
 };
 
-struct NormHeadLoss final : Op {
+struct Blend final : Op {
+  TensorId out, a, b, shares;
+  std::size_t count;
+  Blend(const Graph& g, TensorId o, TensorId x, TensorId y, TensorId s)
+      : out(o), a(x), b(y), shares(s), count(g.tensor(o).count()) {}
+  const char* kind() const override { return "blend"; }
+  Ids reads() const override { return {a, b, shares}; }
+  Ids writes() const override { return {out}; }
+  Ids needed_by_backward() const override { return {a, b}; }
+  double flops() const override { return 3.0 * static_cast<double>(count); }
+  void forward(const Graph& g, Memory& m) const override {
+    m.backend->blend_forward(g.value(m, out), g.read(m, a), g.read(m, b), g.read(m, shares), count);
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    begin_gradient(g, m, shares, adds[2]);
+    m.backend->blend_backward(g.gradient(m, a), g.gradient(m, b), g.gradient(m, shares), g.gradient(m, out),
+                              g.read(m, a), g.read(m, b), g.read(m, shares), count, adds[0], adds[1]);
+  }
+};
+
+// Logits of a block of rows, in the scratch.
+struct Head {
   NormedRows normed;
   TensorId weights;
   std::size_t vocabulary;
-  NormHeadLoss(const Graph& g, TensorId r, TensorId i, TensorId w)
-      : normed(g, r, i, g.tensor(w).rows), weights(w), vocabulary(g.tensor(w).rows) {}
-  const char* kind() const override { return "head and loss"; }
-  Ids reads() const override { return {normed.in, weights}; }
-  Ids writes() const override { return {normed.rstd}; }
-  Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
-  double flops() const override { return product_flops(normed.rows, normed.width, vocabulary); }
-  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + vocabulary); }
+  float softcap;
+  Head(const Graph& g, TensorId r, TensorId i, TensorId w, float cap)
+      : normed(g, r, i, g.tensor(w).rows), weights(w), vocabulary(g.tensor(w).rows), softcap(cap) {}
+  Ids reads() const { return {normed.in, weights}; }
+  double flops() const { return product_flops(normed.rows, normed.width, vocabulary); }
+  std::size_t scratch_floats() const { return normed.block * (2 * normed.width + (softcap > 0 ? 2 : 1) * vocabulary); }
   float* logits(const Graph& g, Memory& m) const { return g.scratch(m) + 2 * normed.block * normed.width; }
-  void make_logits(const Graph& g, Memory& m, std::size_t from, std::size_t count) const {
+  float* capped(const Graph& g, Memory& m) const { return logits(g, m) + normed.block * vocabulary; }
+  void make(const Graph& g, Memory& m, std::size_t from, std::size_t count) const {
     normed.make(g, m, g.scratch(m), from, count);
     kernels::linear_forward(*m.backend, logits(g, m), g.scratch(m), g.read(m, weights), count, normed.width, vocabulary,
                             false);
+    if (softcap > 0) m.backend->softcap_forward(logits(g, m), count * vocabulary, softcap);
   }
+};
+
+struct NormHeadLoss final : Op {
+  Head head;
+  NormHeadLoss(const Graph& g, TensorId r, TensorId i, TensorId w, float cap) : head(g, r, i, w, cap) {}
+  const char* kind() const override { return "head and loss"; }
+  Ids reads() const override { return head.reads(); }
+  Ids writes() const override { return {head.normed.rstd}; }
+  Ids needed_by_backward() const override { return {head.normed.in, head.normed.rstd}; }
+  double flops() const override { return head.flops(); }
+  std::size_t scratch_floats() const override { return head.scratch_floats(); }
   void forward(const Graph& g, Memory& m) const override {
     m.loss = 0;
     if (m.loss_scale > 0) return;
-    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      make_logits(g, m, from, count);
-      m.loss += m.backend->cross_entropy(logits(g, m), m.targets + from, count, vocabulary, 0);
+    in_blocks(head.normed.rows, head.normed.block, [&](std::size_t from, std::size_t count) {
+      head.make(g, m, from, count);
+      m.loss += m.backend->cross_entropy(head.logits(g, m), m.targets + from, count, head.vocabulary, 0);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     m.loss = 0;
+    const NormedRows& normed = head.normed;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      make_logits(g, m, from, count);
-      float* d = logits(g, m);
+      head.make(g, m, from, count);
+      float* d = head.logits(g, m);
       float* dx = g.scratch(m) + normed.block * normed.width;
-      m.loss += m.backend->cross_entropy(d, m.targets + from, count, vocabulary, m.loss_scale);
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), d, g.scratch(m), count, normed.width,
-                                       vocabulary, adds[1] || from > 0);
-      kernels::linear_backward_input(*m.backend, dx, d, g.read(m, weights), count, normed.width, vocabulary, false);
+      const std::size_t floats = count * head.vocabulary;
+      if (head.softcap > 0) std::memcpy(head.capped(g, m), d, floats * sizeof(float));
+      m.loss += m.backend->cross_entropy(d, m.targets + from, count, head.vocabulary, m.loss_scale);
+      if (head.softcap > 0) m.backend->softcap_backward(d, head.capped(g, m), floats, head.softcap);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, head.weights), d, g.scratch(m), count, normed.width,
+                                       head.vocabulary, adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, d, g.read(m, head.weights), count, normed.width, head.vocabulary,
+                                     false);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }
+};
+
+struct NormHead final : Op {
+  Head head;
+  TensorId out;
+  NormHead(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w, float cap) : head(g, r, i, w, cap), out(o) {}
+  const char* kind() const override { return "head"; }
+  Ids reads() const override { return head.reads(); }
+  Ids writes() const override { return {out, head.normed.rstd}; }
+  Ids needed_by_backward() const override { return {}; }
+  double flops() const override { return head.flops(); }
+  std::size_t scratch_floats() const override { return head.scratch_floats(); }
+  void forward(const Graph& g, Memory& m) const override {
+    in_blocks(head.normed.rows, head.normed.block, [&](std::size_t from, std::size_t count) {
+      head.make(g, m, from, count);
+      std::memcpy(g.value(m, out) + from * head.vocabulary, head.logits(g, m), count * head.vocabulary * sizeof(float));
+    });
+  }
+  void backward(const Graph&, Memory&, const std::vector<bool>&) const override {}
 };
 
 }  // namespace
@@ -347,19 +466,27 @@ std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId o
   return std::make_unique<NormLinear>(graph, kind, out, rstd, in, weights);
 }
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape, double base) {
-  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, base);
+                             TensorId weights, kernels::AttentionShape shape, double base,
+                             std::optional<ValueEmbedding> embedding) {
+  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, base, embedding);
 }
 std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape) {
   return std::make_unique<Attention>(out, log_sums, qkv, shape);
 }
-std::unique_ptr<Op> norm_mlp(const Graph& graph, TensorId out, TensorId hidden, TensorId rstd, TensorId in, TensorId up,
-                             TensorId down) {
-  return std::make_unique<NormMlp>(graph, out, hidden, rstd, in, up, down);
+std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, TensorId hidden, TensorId rstd,
+                             TensorId in, TensorId up, TensorId down) {
+  return std::make_unique<NormMlp>(graph, f, out, hidden, rstd, in, up, down);
 }
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights) {
-  return std::make_unique<NormHeadLoss>(graph, rstd, in, weights);
+std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares) {
+  return std::make_unique<Blend>(graph, out, a, b, shares);
+}
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, float softcap) {
+  return std::make_unique<NormHeadLoss>(graph, rstd, in, weights, softcap);
+}
+std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
+                              float softcap) {
+  return std::make_unique<NormHead>(graph, logits, rstd, in, weights, softcap);
 }
 
 }  // namespace overnight::workers

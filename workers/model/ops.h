@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "workers/model/graph.h"
 
@@ -20,19 +21,32 @@ std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId o
                                 TensorId weights);
 
 // qkv = norm(in) * weights^T, queries and keys then normalised by head and turned by their positions (rotary embedding
-// with angles that fall from 1 to 1 / base).
+// with angles that fall from 1 to 1 / base). With value embeddings, values += gate(norm(in)) * table[Memory::inputs].
+struct ValueEmbedding {
+  TensorId table, gate;
+};
 std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape, double base);
+                             TensorId weights, kernels::AttentionShape shape, double base,
+                             std::optional<ValueEmbedding> embedding = std::nullopt);
 
 std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape);
 
-// out = in + relu(norm(in) * up^T)^2 * down^T; `hidden` is what is multiplied with down.
-std::unique_ptr<Op> norm_mlp(const Graph& graph, TensorId out, TensorId hidden, TensorId rstd, TensorId in, TensorId up,
-                             TensorId down);
+// out = in + f(norm(in) * up^T) * down^T. `hidden` is kept: with relu2 what f gives, with the others what it takes,
+// which for swiglu is twice as wide as what it gives.
+enum class Activation { relu2, gelu, swiglu };
+std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, TensorId hidden, TensorId rstd,
+                             TensorId in, TensorId up, TensorId down);
+
+// out = shares[0] * a + shares[1] * b
+std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares);
 
 // Cross-entropy of norm(in) * weights^T against Memory::targets. The logits exist for a block of rows at a time. With
 // gradients wanted (Memory::loss_scale above 0), backward computes loss and gradients in one pass, and forward nothing.
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights);
+// `softcap` c above 0: a logit x becomes c * tanh(x / c).
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, float softcap);
+// The same logits, all of them, without a way back.
+std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
+                              float softcap);
 
 }  // namespace overnight::workers

@@ -14,6 +14,8 @@ TEST(ModelConfig, SurvivesTheWayThroughJson) {
   EXPECT_EQ(*back, config);
   const ModelConfig windowed{.heads = 4, .kv_heads = 2, .window = "SSL", .short_window = 32, .rope_base = 500.5};
   EXPECT_EQ(config_from_json(config_to_json(windowed)).value(), windowed);
+  const ModelConfig capped{.mlp = "swiglu", .tied = 1, .softcap = 15, .residual_mix = 1, .value_embeddings = 1};
+  EXPECT_EQ(config_from_json(config_to_json(capped)).value(), capped);
   ModelConfig hybrid{.mixer = "MM3A", .state = 16, .mamba_rank = 4, .chunk = 16};
   EXPECT_EQ(config_from_json(config_to_json(hybrid)).value(), hybrid);
 }
@@ -78,6 +80,9 @@ TEST(ModelConfig, RefusesMixersThatCannotBeBuilt) {
       {{.window = ""}, "letters"},
       {{.context = 64, .short_window = 65}, "short_window"},
       {{.rope_base = 0}, "rope_base"},
+      {{.mlp = "tanh"}, "tanh"},
+      {{.softcap = -1}, "softcap"},
+      {{.tied = 2}, "tied"},
       {{.rope_base = std::nan("")}, "rope_base"},
   };
   for (const auto& [config, word] : refused)

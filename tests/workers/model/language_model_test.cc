@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -77,10 +78,20 @@ ModelConfig with_windows() {
   return config;
 }
 
+ModelConfig with(const std::function<void(ModelConfig&)>& change) {
+  ModelConfig config = tiny;
+  change(config);
+  return config;
+}
+
 class LanguageModels : public testing::TestWithParam<ModelConfig> {};
 INSTANTIATE_TEST_SUITE_P(Of, LanguageModels,
-                         testing::Values(tiny, with_windows(), with_mixer("M"), with_mixer("3"), with_mixer("3", 2),
-                                         with_mixer("C"), with_mixer("MA3C")),
+                         testing::Values(tiny, with_windows(), with([](ModelConfig& c) { c.mlp = "gelu"; }),
+                                         with([](ModelConfig& c) { c.mlp = "swiglu", c.residual_mix = 1; }),
+                                         with([](ModelConfig& c) { c.tied = 1, c.softcap = 2, c.mlp_ratio = 0; }),
+                                         with([](ModelConfig& c) { c.value_embeddings = 1, c.softcap = 15; }),
+                                         with_mixer("M"), with_mixer("3"), with_mixer("3", 2), with_mixer("C"),
+                                         with_mixer("MA3C")),
                          [](const auto& one) {
                            return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") +
                                   std::to_string(one.index);
