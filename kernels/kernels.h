@@ -123,6 +123,9 @@ struct BackendOf {
   void (*product)(Real* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows,
                   std::size_t columns, std::size_t depth, bool add);
 
+  // out[outputs] = weights[outputs, inputs] * in[inputs], plus what is in `out` if `add`: a product of one row alone.
+  void (*linear_row)(Real* out, const Real* in, const Real* weights, std::size_t inputs, std::size_t outputs, bool add);
+
   // out[rows, width] = table[ids[row], :]
   void (*embedding_forward)(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width);
   // dtable[ids[row], :] += dout[row, :], in the order of the rows (deterministic)

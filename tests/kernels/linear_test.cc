@@ -41,6 +41,21 @@ TYPED_TEST(Linear, IsItsReferenceAndAddsOnRequest) {
   }
 }
 
+TYPED_TEST(Linear, OfOneRowIsThatOfMany) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  for (const auto& [rows, inputs, outputs] : linear_shapes) {
+    const Doubles in = draw(inputs, 1), weights = draw(outputs * inputs, 2);
+    Doubles expected = reference::linear(in, weights, 1, inputs, outputs);
+    Reals out = this->poisoned(outputs);
+    this->cpu().linear_row(out.data(), this->narrow(in).data(), this->narrow(weights).data(), inputs, outputs, false);
+    EXPECT_LT(distance(out, expected), this->near / 10) << inputs << " " << outputs;
+    out.assign(out.size(), 1.0f);
+    this->cpu().linear_row(out.data(), this->narrow(in).data(), this->narrow(weights).data(), inputs, outputs, true);
+    for (double& value : expected) value += 1;
+    EXPECT_LT(distance(out, expected), this->near / 10) << inputs << " " << outputs;
+  }
+}
+
 // A sum of products is linear in each: its gradients are sums of products again, and exact.
 TYPED_TEST(Linear, GradientsAreThoseOfTheReference) {
   using Reals = std::vector<typename TestFixture::Real>;
