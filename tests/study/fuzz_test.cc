@@ -96,8 +96,8 @@ void expect_an_answer(const std::string& text, const std::vector<std::string>& o
 
 TEST(Fuzz, MutatedStudiesAreParsedOrRefused) {
   std::vector<std::string> seeds{least};
-  for (const char* file : {"quickstart.yaml", "llm.yaml", "command-proposer/study.yaml", "script-argparse/study.yaml",
-                           "script-stdout/study.yaml"}) {
+  for (const char* file : {"quickstart.yaml", "architectures.yaml", "autoresearch.yaml", "llm.yaml",
+                           "command-proposer/study.yaml", "script-argparse/study.yaml", "script-stdout/study.yaml"}) {
     std::ifstream in(std::string(OVERNIGHT_CONFIGS "/") + file);
     std::stringstream text;
     text << in.rdbuf();

@@ -1,4 +1,5 @@
-// overnight-eval: scores a checkpoint on held-out documents, in a process of its own.
+// overnight-eval: scores a checkpoint on held-out documents, in a process of its own; says what inference with it
+// costs, and lets it write.
 #include <sched.h>
 
 #include <algorithm>
@@ -7,11 +8,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
 
 #include "workers/evaluate/bits_per_byte.h"
+#include "workers/evaluate/decode.h"
 #include "workers/model/memory.h"
 
 namespace overnight::workers {
@@ -22,11 +25,19 @@ namespace fs = std::filesystem;
 constexpr std::size_t bytes_default = 120'000;  // bytes scored unless --full: a few seconds on one core
 constexpr std::size_t batch_rows = 8;
 constexpr std::size_t config_bytes_max = 65536;
+constexpr std::size_t length_max = 1 << 20, prompt_bytes_max = 1 << 16;
+constexpr double decode_seconds = 0.5;  // at each length
+const std::vector<std::size_t> decode_lengths{1024, 8192, 32768};
+constexpr std::string_view valued_options[] = {"--bytes",       "--data", "--length",
+                                               "--temperature", "--seed", "--generate"};
 
 struct Options {
   fs::path artifacts, data = ".corpus/split/validation";
   std::size_t bytes = bytes_default;
   bool full = false;
+  enum class Work { score, decode, generate } work = Work::score;
+  std::string prompt;
+  Sampling sampling;
 };
 
 int complain(const std::string& why) {
@@ -38,11 +49,16 @@ int usage(int code) {
   std::fprintf(
       code == 0 ? stdout : stderr,
       "usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full]\n"
+      "       overnight-eval ARTIFACTS --decode\n"
+      "       overnight-eval ARTIFACTS --generate TEXT [--length N] [--temperature X] [--seed N]\n"
       "       overnight-eval --prepare CORPUS OUT     lay the splits out as OUT/train, OUT/validation, OUT/holdout\n"
       "Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR "
       "(*.txt):\n"
       "an even choice of about N bytes (%zu unless said), or all of them with --full. OVERNIGHT_EVAL_DATA says the "
-      "same as --data.\n",
+      "same as --data.\n"
+      "--decode reads token by token: tokens per second on one thread and bytes of carried state behind texts of 1k, "
+      "8k "
+      "and\n32k tokens. --generate prints TEXT and what the model writes behind it (N tokens, 400 unless said).\n",
       bytes_default);
   return code;
 }
@@ -61,44 +77,114 @@ int prepare(const fs::path& corpus, const fs::path& out) {
   return 0;
 }
 
-void report(double value) {
-  std::printf("val_bpb: %.6f\n", value);
+void report(const std::string& name, double value) {
   const char* file = std::getenv("OVERNIGHT_METRICS");
   if (file == nullptr) return;
-  char line[96];
-  std::snprintf(line, sizeof line, "{\"name\": \"val_bpb\", \"value\": %.9g}\n", value);
+  char line[128];
+  std::snprintf(line, sizeof line, "{\"name\": \"%s\", \"value\": %.9g}\n", name.c_str(), value);
   std::ofstream(file, std::ios::app) << line;
 }
 
-int evaluate(const Options& options) {
-  std::ifstream in(options.artifacts / "config.json");
+// A checkpoint and what it is one of.
+struct Loaded {
+  ModelConfig config;
+  std::vector<float> parameters;
+};
+
+// `more`: bytes of memory that are needed beside the parameters.
+budgets::Result<Loaded, std::string> load(const fs::path& artifacts,
+                                          const std::function<std::uint64_t(const ModelConfig&)>& more) {
+  std::ifstream in(artifacts / "config.json");
   std::string text(config_bytes_max, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   const auto config = config_from_json(text);
-  if (!config) return complain((options.artifacts / "config.json").string() + ": " + config.error());
+  if (!config) return budgets::unexpected((artifacts / "config.json").string() + ": " + config.error());
   if (config->vocabulary != byte_vocabulary)
-    return complain("the model's vocabulary is " + std::to_string(config->vocabulary) + ", not bytes");
+    return budgets::unexpected("the model's vocabulary is " + std::to_string(config->vocabulary) + ", not bytes");
+  const LanguageModel model = make_language_model(*config, 1, Graph::Purpose::inference);
+  const std::uint64_t needed = model.graph.parameter_floats() * sizeof(float) + more(*config);
+  if (std::string why = why_too_large(needed); !why.empty())
+    return budgets::unexpected("this model cannot be run here: " + why);
+  auto parameters = read_checkpoint(artifacts / "checkpoint.safetensors", model.graph);
+  if (!parameters) return budgets::unexpected(parameters.error());
+  return Loaded{*config, std::move(*parameters)};
+}
+
+int evaluate(const Options& options) {
   const auto documents = read_documents(options.data);
   if (!documents) return complain(documents.error());
-  const LanguageModel model = make_language_model(*config, 1, Graph::Purpose::inference);
   const std::size_t threads = threads_given();
-  const std::uint64_t needed =
-      model.graph.parameter_floats() * sizeof(float) + threads * scoring_bytes(*config, batch_rows);
-  if (std::string why = why_too_large(needed); !why.empty())
-    return complain("this model cannot be scored here: " + why);
-  const auto parameters = read_checkpoint(options.artifacts / "checkpoint.safetensors", model.graph);
-  if (!parameters) return complain(parameters.error());
+  const auto loaded =
+      load(options.artifacts, [&](const ModelConfig& config) { return threads * scoring_bytes(config, batch_rows); });
+  if (!loaded) return complain(loaded.error());
   const auto segments = segments_of(*documents, options.full ? documents->bytes() : options.bytes);
-  const std::vector<Row> rows = rows_of(segments, static_cast<std::size_t>(config->context));
-  const auto score = bits_per_byte(*config, parameters->data(), *documents, rows, batch_rows, threads);
+  const std::vector<Row> rows = rows_of(segments, static_cast<std::size_t>(loaded->config.context));
+  const auto score = bits_per_byte(loaded->config, loaded->parameters.data(), *documents, rows, batch_rows, threads);
   if (!score) {
     std::fprintf(stderr, "overnight-eval: no score: %s\n", score.error().c_str());
     return 1;
   }
   std::printf("scored %lld bytes of %zu documents\n", static_cast<long long>(score->bytes), documents->names.size());
-  report(score->value);
+  std::printf("val_bpb: %.6f\n", score->value);
+  report("val_bpb", score->value);
   return 0;
+}
+
+// What a cache for so long a text can take, whatever the mixers.
+std::uint64_t cache_bytes(const ModelConfig& config, std::size_t tokens) {
+  return static_cast<std::uint64_t>(config.depth * config.width) * 4 * tokens * sizeof(float);
+}
+
+int decode(const Options& options) {
+  const auto loaded =
+      load(options.artifacts, [](const ModelConfig& config) { return cache_bytes(config, 2 * decode_lengths.back()); });
+  if (!loaded) return complain(loaded.error());
+  kernels::flush_denormals();
+  std::printf("%10s %12s %14s\n", "context", "tokens/s", "state, bytes");
+  for (const DecodeCost& cost :
+       decode_costs(loaded->config, loaded->parameters.data(), decode_lengths, decode_seconds)) {
+    std::printf("%10zu %12.0f %14zu\n", cost.tokens, cost.tokens_per_second, cost.state_bytes);
+    const std::string at = "_at_" + std::to_string(cost.tokens / 1024) + "k";
+    report("decode_tokens_per_second" + at, cost.tokens_per_second);
+    report("decode_state_bytes" + at, static_cast<double>(cost.state_bytes));
+  }
+  return 0;
+}
+
+int generate(const Options& options) {
+  const auto loaded = load(options.artifacts, [&](const ModelConfig& config) {
+    return cache_bytes(config, options.prompt.size() + options.sampling.length);
+  });
+  if (!loaded) return complain(loaded.error());
+  const std::string text = go_on(loaded->config, loaded->parameters.data(), options.prompt, options.sampling);
+  std::printf("%s\n", printable(options.prompt + text).c_str());
+  return 0;
+}
+
+template <typename Number>
+bool read_number(const std::string& text, Number& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// Empty, or why `value` is none for option `name`.
+std::string set_option(Options& options, const std::string& name, const std::string& value) {
+  const auto wrong = [&](const char* what) { return name + ": \"" + value + "\" is not " + what; };
+  if (name == "--bytes" && (!read_number(value, options.bytes) || options.bytes == 0))
+    return wrong("a number of bytes");
+  if (name == "--data") options.data = value;
+  if (name == "--length" && (!read_number(value, options.sampling.length) || options.sampling.length > length_max))
+    return wrong("a number of tokens up to 1048576");
+  if (name == "--temperature" &&
+      (!read_number(value, options.sampling.temperature) || !(options.sampling.temperature >= 0)))
+    return wrong("a number from 0 up");
+  if (name == "--seed" && !read_number(value, options.sampling.seed)) return wrong("a whole number");
+  if (name != "--generate") return "";
+  if (value.size() > prompt_bytes_max) return "--generate: a text of more than 65536 bytes";
+  options.work = Options::Work::generate;
+  options.prompt = value;
+  return "";
 }
 
 int run(int argc, char** argv) {
@@ -108,15 +194,14 @@ int run(int argc, char** argv) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "--help" || words[i] == "-h") return usage(0);
     if (words[i] == "--prepare" && i + 2 < words.size()) return prepare(words[i + 1], words[i + 2]);
+    const bool valued = std::ranges::count(valued_options, words[i]) > 0 && i + 1 < words.size();
     if (words[i] == "--full") {
       options.full = true;
-    } else if (words[i] == "--bytes" && i + 1 < words.size()) {
-      const std::string& number = words[++i];
-      const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), options.bytes);
-      if (error != std::errc() || end != number.data() + number.size() || options.bytes == 0)
-        return complain("--bytes: \"" + number + "\" is not a number of bytes");
-    } else if (words[i] == "--data" && i + 1 < words.size()) {
-      options.data = words[++i];
+    } else if (words[i] == "--decode") {
+      options.work = Options::Work::decode;
+    } else if (valued) {
+      if (std::string why = set_option(options, words[i], words[i + 1]); !why.empty()) return complain(why);
+      ++i;
     } else if (!words[i].starts_with("--") && options.artifacts.empty()) {
       options.artifacts = words[i];
     } else {
@@ -124,7 +209,15 @@ int run(int argc, char** argv) {
     }
   }
   if (options.artifacts.empty()) return usage(2);
-  return evaluate(options);
+  switch (options.work) {
+    case Options::Work::score:
+      return evaluate(options);
+    case Options::Work::decode:
+      return decode(options);
+    case Options::Work::generate:
+      break;
+  }
+  return generate(options);
 }
 
 }  // namespace

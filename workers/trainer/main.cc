@@ -29,8 +29,9 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto progress_every = std::chrono::seconds(1);
-constexpr double usual_share = 0.6;  // of sgemm's speed, that trainings reach (kernels/BENCHMARKS.md)
-constexpr double loss_max = 100;     // beyond, or not a number: the training has diverged
+constexpr double usual_share = 0.6;    // of sgemm's speed, that trainings reach (kernels/BENCHMARKS.md)
+constexpr double peak_seconds = 0.03;  // of the budget, to measure sgemm's speed, of which the share is told
+constexpr double loss_max = 100;       // beyond, or not a number: the training has diverged
 
 std::atomic<bool> stop_asked = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
@@ -113,6 +114,7 @@ int read_options(int argc, char** argv, Options& options) {
       return complain(set.error());
     }
   }
+  settle(options.settings);
   if (options.settings.threads == 0) {
     options.settings.threads = threads_given();
     options.settings.threads = std::min(options.settings.threads, lanes_of(options.settings));
@@ -185,6 +187,8 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
   const TimeBudget budget{s.steps, s.seconds};
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
   const auto tokens_per_step = static_cast<double>(s.batch * s.model.context);
+  const double flops_per_token = plan_of(s).flops_per_token,
+               peak = product_speed(static_cast<std::size_t>(s.threads), peak_seconds);
   std::int64_t step = 0;
   double smooth = 0, longest = 0;
   auto told = Clock::now();
@@ -200,8 +204,9 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
     now = elapsed();
     if (Clock::now() - told < progress_every) continue;
     told = Clock::now();
-    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f\n", static_cast<long long>(step), now, smooth,
-                static_cast<double>(step) * tokens_per_step / now);
+    const double rate = static_cast<double>(step) * tokens_per_step / now;
+    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f, %.0f %% of sgemm\n", static_cast<long long>(step),
+                now, smooth, rate, 100 * rate * flops_per_token / peak);
     std::fflush(stdout);
     metrics.tell("train_loss", smooth, step);
   }

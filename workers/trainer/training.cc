@@ -14,10 +14,27 @@ namespace {
 
 constexpr std::size_t piece_floats = 16384;
 constexpr std::int64_t lanes_default = 2;
+constexpr std::int64_t head_size_default = 64;
 
 }  // namespace
 
+void settle(TrainingSettings& s) {
+  const auto sane = [](std::int64_t value) { return value > 0 && value <= 1 << 24; };  // else it is refused below
+  if (sane(s.aspect) && sane(s.model.depth)) {
+    const std::int64_t head = sane(s.head_size) ? s.head_size : head_size_default;
+    s.head_size = head;
+    s.model.width = (s.model.depth * s.aspect + head - 1) / head * head;
+  }
+  if (sane(s.head_size) && s.model.width % s.head_size == 0) s.model.heads = s.model.width / s.head_size;
+  if (sane(s.batch_tokens) && sane(s.model.context))
+    s.batch = std::max<std::int64_t>(1, s.batch_tokens / s.model.context);
+}
+
 std::string why_impossible(const TrainingSettings& s) {
+  if (s.aspect < 0 || s.head_size < 0 || s.batch_tokens < 0 || s.aspect > 16384 || s.batch_tokens > 1 << 24)
+    return "aspect, head_size and batch_tokens are numbers from 0 to 16384, the last to 16777216";
+  if (s.head_size > 0 && s.model.width % s.head_size != 0)
+    return "width " + std::to_string(s.model.width) + " is not a multiple of head_size " + std::to_string(s.head_size);
   if (std::string why = why_impossible(s.model); !why.empty()) return why;
   if (s.threads < 1 || s.threads > 256) return "threads " + std::to_string(s.threads) + " is not between 1 and 256";
   if (s.batch < 1 || s.batch > 65536) return "batch " + std::to_string(s.batch) + " is not between 1 and 65536";

@@ -21,7 +21,10 @@ namespace overnight::workers {
 
 struct TrainingSettings {
   ModelConfig model;
-  std::int64_t batch = 8;  // sequences per step, over all lanes; a multiple of `threads`
+  std::int64_t batch = 8;         // sequences per step, over all lanes; a multiple of `threads`
+  std::int64_t batch_tokens = 0;  // above 0: the batch in tokens instead; settle() makes sequences of it
+  std::int64_t aspect = 0;        // above 0: width is depth * aspect, rounded up to whole heads, by settle()
+  std::int64_t head_size = 0;     // above 0: heads is width / head_size, by settle()
   OptimizerSettings optimizer;
   Schedule schedule;
   std::int64_t seed = 1;
@@ -36,6 +39,10 @@ struct TrainingSettings {
 // budget in time, where no rerun is the same anyway; two under a budget in steps, so that it is the same on every
 // machine.
 std::int64_t lanes_of(const TrainingSettings& settings);
+
+// Works out what is given in other words: width and heads from aspect and head_size, batch from batch_tokens.
+// Idempotent.
+void settle(TrainingSettings& settings);
 
 // Empty, or why this cannot be trained.
 std::string why_impossible(const TrainingSettings& settings);

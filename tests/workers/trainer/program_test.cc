@@ -82,18 +82,51 @@ TEST_F(Programs, ADivergedTrainingFailsAndSaysSo) {
 }
 
 TEST_F(Programs, BadWordsAreRefusedWithStatusTwo) {
-  for (const char* words :
-       {"overnight-train --learning_rate", "overnight-train --nonsense 3 --steps 1", "overnight-train --steps x",
-        "overnight-train missing.json", "overnight-train /tmp", "overnight-eval /proc/self",
-        "overnight-train --steps 1 --width 30 --heads 4", "overnight-train --steps 1 --data /nonexistent",
-        "overnight-train", "overnight-eval", "overnight-eval x --bytes 0", "overnight-train --steps 1 --seconds 1",
-        "overnight-eval /nonexistent", "overnight-eval --bad", "overnight-eval --prepare /nonexistent /nonexistent2"}) {
+  for (const char* words : {"overnight-train --learning_rate",
+                            "overnight-train --nonsense 3 --steps 1",
+                            "overnight-train --steps x",
+                            "overnight-train missing.json",
+                            "overnight-train /tmp",
+                            "overnight-eval /proc/self",
+                            "overnight-train --steps 1 --width 30 --heads 4",
+                            "overnight-train --steps 1 --data /nonexistent",
+                            "overnight-train",
+                            "overnight-eval",
+                            "overnight-eval x --bytes 0",
+                            "overnight-eval x --length -1",
+                            "overnight-eval x --temperature hot",
+                            "overnight-eval /nonexistent --decode",
+                            "overnight-eval /nonexistent --generate a",
+                            "overnight-train --steps 1 --mixer AXB",
+                            "overnight-train --steps 1 --optimizer sgd",
+                            "overnight-train --steps 1 --mixer M --context 100",
+                            "overnight-train --steps 1 --seconds 1",
+                            "overnight-eval /nonexistent",
+                            "overnight-eval --bad",
+                            "overnight-eval --prepare /nonexistent /nonexistent2"}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 2) << words << ": " << outcome.output;
     EXPECT_FALSE(outcome.output.empty());
   }
   EXPECT_EQ(run("overnight-train --help").exit_code, 0);
   EXPECT_EQ(run("overnight-eval --help").exit_code, 0);
+}
+
+TEST_F(Programs, AHybridIsTrainedScoredDecodedAndWrites) {
+  const Outcome trained =
+      run(train("--steps 3 --mixer M3AC --depth 4 --context 64 --chunk 32 --mamba_head 16 --optimizer muon --ema 0.5"));
+  ASSERT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_NE(run(eval()).output.find("val_bpb: "), std::string::npos);
+  const Outcome decoded =
+      run("OVERNIGHT_METRICS=" + at_ + "/metrics.jsonl overnight-eval " + at_ + "/artifacts --decode");
+  EXPECT_EQ(decoded.exit_code, 0) << decoded.output;
+  EXPECT_NE(decoded.output.find(" 32768 "), std::string::npos) << decoded.output;
+  EXPECT_EQ(run("grep -c decode_ " + at_ + "/metrics.jsonl").output, "6\n");
+  const std::string write = "overnight-eval " + at_ + "/artifacts --generate 'My fellow' --length 40 --seed 3";
+  const Outcome written = run(write);
+  EXPECT_EQ(written.exit_code, 0);
+  EXPECT_TRUE(written.output.starts_with("My fellow")) << written.output;
+  EXPECT_EQ(run(write).output, written.output) << "the same seed writes the same";
 }
 
 TEST_F(Programs, APlanIsPrintedWithoutTraining) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <set>
 
 #include "tests/workers/trainer/texts.h"
 
@@ -105,6 +107,63 @@ TEST(Training, TheNumberOfLanesChangesRoundingAlone) {
   cut.lanes = 4;
   const auto one = losses_of(tiny(1)), four = losses_of(cut);
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], four[i], 2e-3) << i;
+}
+
+TEST(Training, WorksOutWhatIsGivenInOtherWords) {
+  TrainingSettings settings;
+  settings.model.depth = 5;
+  settings.aspect = 20;
+  settings.head_size = 32;
+  settings.batch_tokens = 1000;
+  settings.model.context = 128;
+  settle(settings);
+  EXPECT_EQ(settings.model.width, 128) << "5 x 20, rounded up to whole heads";
+  EXPECT_EQ(settings.model.heads, 4);
+  EXPECT_EQ(settings.batch, 7);
+  const TrainingSettings once = settings;
+  settle(settings);
+  EXPECT_EQ(settings.model, once.model);
+  settings = {};
+  settings.steps = 1;
+  settings.head_size = 48;
+  settle(settings);
+  EXPECT_NE(why_impossible(settings).find("head_size 48"), std::string::npos) << why_impossible(settings);
+  settings.head_size = 0;
+  settings.aspect = -3;
+  settle(settings);
+  EXPECT_NE(why_impossible(settings).find("aspect"), std::string::npos) << why_impossible(settings);
+}
+
+// Muon, the rates of groups and the running mean are the same for any number of threads, and each changes something.
+TEST(Training, OptimizersDifferAndNoneDependsOnThreads) {
+  const Texts texts("training", 4);
+  const Documents documents = *read_documents(texts.path());
+  const auto trained = [&](std::int64_t threads, const std::function<void(OptimizerSettings&)>& change) {
+    TrainingSettings settings = tiny(threads);
+    settings.lanes = 2;
+    change(settings.optimizer);
+    Training training(settings, documents);
+    for (int i = 0; i < 3; ++i) training.step(0.5);
+    return std::vector<float>(training.parameters(), training.parameters() + training.graph().parameter_floats());
+  };
+  const std::function<void(OptimizerSettings&)> changes[] = {
+      [](OptimizerSettings&) {},
+      [](OptimizerSettings& s) { s.optimizer = "muon"; },
+      [](OptimizerSettings& s) { s.optimizer = "muon", s.orthogonalizer = "newton-schulz"; },
+      [](OptimizerSettings& s) { s.optimizer = "muon", s.muon_beta2 = 0; },
+      [](OptimizerSettings& s) { s.ema = 0.9; },
+      [](OptimizerSettings& s) { s.matrix_rate = 0.1; },
+      [](OptimizerSettings& s) { s.embedding_rate = 0.1; },
+      [](OptimizerSettings& s) { s.head_rate = 0.1; },
+      [](OptimizerSettings& s) { s.weight_decay = 0.3; },
+      [](OptimizerSettings& s) { s.weight_decay = 0.3, s.decay_schedule = "linear"; },
+  };
+  std::set<std::vector<float>> seen;
+  for (const auto& change : changes) {
+    const std::vector<float> one = trained(1, change);
+    EXPECT_EQ(one, trained(2, change));
+    EXPECT_TRUE(seen.insert(one).second) << "a setting that changes nothing";
+  }
 }
 
 TEST(Training, RefusesImpossibleSettingsWithTheReason) {
