@@ -50,19 +50,14 @@ Result<json, std::string> parse_header(const std::string& text) {
   return header;
 }
 
-struct Piece {
-  const Tensor* tensor;
-  std::uint64_t begin;
-};
-
-// Where each parameter lies in the data; refuses anything that is not exactly the graph's.
-Result<std::vector<Piece>, std::string> pieces_of(const json& header, const Graph& graph, std::uint64_t data_bytes) {
-  std::map<std::string, const Tensor*> wanted;
-  for (const Tensor& tensor : graph.tensors()) {
-    if (tensor.parameter) wanted[tensor.name] = &tensor;
-  }
+// Where each tensor lies in the data; refuses anything that is not exactly what is wanted.
+Result<std::map<std::string, std::uint64_t>, std::string> begins_of(const json& header,
+                                                                    const std::vector<StoredTensor>& tensors,
+                                                                    std::uint64_t data_bytes) {
+  std::map<std::string, const StoredTensor*> wanted;
+  for (const StoredTensor& tensor : tensors) wanted[tensor.name] = &tensor;
   std::map<std::uint64_t, std::uint64_t> covered;  // begin -> end
-  std::vector<Piece> pieces;
+  std::map<std::string, std::uint64_t> begins;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     const auto found = wanted.find(name);
@@ -81,7 +76,7 @@ Result<std::vector<Piece>, std::string> pieces_of(const json& header, const Grap
     if (begin > end || end > data_bytes || end - begin != found->second->count() * sizeof(float))
       return unexpected("\"" + name + "\" lies outside the file or has the wrong size");
     covered[begin] = end;
-    pieces.push_back({found->second, begin});
+    begins[name] = begin;
     wanted.erase(found);
   }
   if (!wanted.empty()) return unexpected("it lacks \"" + wanted.begin()->first + "\"");
@@ -90,19 +85,38 @@ Result<std::vector<Piece>, std::string> pieces_of(const json& header, const Grap
     if (begin != at) return unexpected(std::string("its tensors overlap or leave a gap"));
     at = end;
   }
-  if (at != data_bytes || covered.size() != pieces.size())
+  if (at != data_bytes || covered.size() != begins.size())
     return unexpected(std::string("its tensors overlap or leave a gap"));
-  return pieces;
+  return begins;
+}
+
+std::map<std::string, std::string> metadata_of(const json& header) {
+  std::map<std::string, std::string> metadata;
+  if (!header.contains("__metadata__") || !header["__metadata__"].is_object()) return metadata;
+  for (const auto& [name, value] : header["__metadata__"].items()) {
+    if (value.is_string()) metadata[name] = value.get<std::string>();
+  }
+  return metadata;
+}
+
+std::vector<StoredTensor> parameters_of(const Graph& graph, const float* parameters) {
+  std::vector<StoredTensor> tensors;
+  for (const Tensor& tensor : graph.tensors()) {
+    if (tensor.parameter)
+      tensors.push_back(
+          {tensor.name, tensor.rows, tensor.columns, parameters == nullptr ? nullptr : parameters + tensor.value_at});
+  }
+  return tensors;
 }
 
 }  // namespace
 
-Result<void, std::string> write_checkpoint(const std::filesystem::path& file, const Graph& graph,
-                                           const float* parameters) {
+Result<void, std::string> write_tensors(const std::filesystem::path& file, const std::vector<StoredTensor>& tensors,
+                                        const std::map<std::string, std::string>& metadata) {
   json header = json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
   std::uint64_t at = 0;
-  for (const Tensor& tensor : graph.tensors()) {
-    if (!tensor.parameter) continue;
+  for (const StoredTensor& tensor : tensors) {
     const std::uint64_t end = at + tensor.count() * sizeof(float);
     header[tensor.name] = {{"dtype", "F32"}, {"shape", {tensor.rows, tensor.columns}}, {"data_offsets", {at, end}}};
     at = end;
@@ -114,9 +128,8 @@ Result<void, std::string> write_checkpoint(const std::filesystem::path& file, co
   if (fd < 0) return unexpected(temporary.string() + ": " + std::strerror(errno));
   const std::uint64_t length = text.size();
   bool good = write_whole(fd, &length, sizeof length) && write_whole(fd, text.data(), text.size());
-  for (const Tensor& tensor : graph.tensors()) {
-    if (tensor.parameter) good = good && write_whole(fd, parameters + tensor.value_at, tensor.count() * sizeof(float));
-  }
+  for (const StoredTensor& tensor : tensors)
+    good = good && write_whole(fd, tensor.data, tensor.count() * sizeof(float));
   good = good && ::fsync(fd) == 0;
   const std::string why = good ? "" : std::strerror(errno);
   ::close(fd);
@@ -125,32 +138,56 @@ Result<void, std::string> write_checkpoint(const std::filesystem::path& file, co
   return {};
 }
 
-Result<std::vector<float>, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph) {
+Result<TensorFile, std::string> TensorFile::open(const std::filesystem::path& file,
+                                                 const std::vector<StoredTensor>& wanted) {
   const auto refuse = [&](const std::string& why) { return unexpected(file.string() + ": " + why); };
+  TensorFile opened;
+  opened.name_ = file.string();
   std::error_code missing;
   const std::uint64_t size = std::filesystem::file_size(file, missing);
-  std::ifstream in(file, std::ios::binary);
-  if (missing || !in) return refuse("cannot be read");
+  opened.in_.open(file, std::ios::binary);
+  if (missing || !opened.in_) return refuse("cannot be read");
   std::uint64_t length = 0;
-  if (size < sizeof length || !in.read(reinterpret_cast<char*>(&length), sizeof length))
+  if (size < sizeof length || !opened.in_.read(reinterpret_cast<char*>(&length), sizeof length))
     return refuse("is too short to be a checkpoint");
   if (length > checkpoint_header_max || length > size - sizeof length)
     return refuse("says that its header has " + std::to_string(length) + " bytes");
   std::string text(length, '\0');
-  if (!in.read(text.data(), static_cast<std::streamsize>(length))) return refuse("is cut off");
+  if (!opened.in_.read(text.data(), static_cast<std::streamsize>(length))) return refuse("is cut off");
   const auto header = parse_header(text);
   if (!header) return refuse(header.error());
   const std::uint64_t data_at = sizeof length + length;
-  const auto pieces = pieces_of(*header, graph, size - data_at);
-  if (!pieces) return refuse(pieces.error());
+  const auto begins = begins_of(*header, wanted, size - data_at);
+  if (!begins) return refuse(begins.error());
+  for (const StoredTensor& tensor : wanted)
+    opened.places_[tensor.name] = {data_at + begins->at(tensor.name), tensor.count()};
+  opened.metadata_ = metadata_of(*header);
+  return opened;
+}
+
+Result<void, std::string> TensorFile::read(const std::string& name, float* to) {
+  const Place& place = places_.at(name);
+  in_.seekg(static_cast<std::streamoff>(place.begin));
+  if (!in_.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(place.count * sizeof(float))))
+    return unexpected(name_ + ": is cut off");
+  if (!std::all_of(to, to + place.count, [](float value) { return std::isfinite(value); }))
+    return unexpected(name_ + ": \"" + name + "\" holds a value that is not a number, or infinite");
+  return {};
+}
+
+Result<void, std::string> write_checkpoint(const std::filesystem::path& file, const Graph& graph,
+                                           const float* parameters) {
+  return write_tensors(file, parameters_of(graph, parameters));
+}
+
+Result<std::vector<float>, std::string> read_checkpoint(const std::filesystem::path& file, const Graph& graph) {
+  auto opened = TensorFile::open(file, parameters_of(graph, nullptr));
+  if (!opened) return unexpected(opened.error());
   std::vector<float> parameters(graph.parameter_floats());
-  for (const Piece& piece : *pieces) {
-    float* at = parameters.data() + piece.tensor->value_at;
-    in.seekg(static_cast<std::streamoff>(data_at + piece.begin));
-    if (!in.read(reinterpret_cast<char*>(at), static_cast<std::streamsize>(piece.tensor->count() * sizeof(float))))
-      return refuse("is cut off");
-    if (!std::all_of(at, at + piece.tensor->count(), [](float value) { return std::isfinite(value); }))
-      return refuse("\"" + piece.tensor->name + "\" holds a value that is not a number, or infinite");
+  for (const Tensor& tensor : graph.tensors()) {
+    if (!tensor.parameter) continue;
+    if (auto read = opened->read(tensor.name, parameters.data() + tensor.value_at); !read)
+      return unexpected(read.error());
   }
   return parameters;
 }

@@ -43,6 +43,7 @@ struct Options {
   fs::path artifacts = "artifacts";
   bool plan_only = false;
   bool profile = false;
+  bool resume = false;  // goes on from the artifacts' state if there is one, and leaves one
 };
 
 int complain(const std::string& why) {
@@ -60,6 +61,7 @@ int usage(int code) {
       "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
       "early, with a checkpoint.\n"
       "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
+      "--resume goes on from the state that a training with --resume left in the artifacts, and leaves one.\n"
       "NAME is one of: %s\n"
       "mixer is a pattern of layers, repeated to the depth: A attention, M Mamba-2, 3 Mamba-3, C short convolution.\n",
       parameter_names().c_str());
@@ -84,6 +86,10 @@ int read_options(int argc, char** argv, Options& options) {
     if (word == "--help" || word == "-h") return usage(0);
     if (word == "--plan") {
       options.plan_only = true;
+      continue;
+    }
+    if (word == "--resume") {
+      options.resume = true;
       continue;
     }
     if (word == "--profile") {
@@ -183,13 +189,14 @@ int save(const Options& options, const Training& training) {
 }
 
 // Steps until the budget is over or a stop is asked for. Empty, or why the training failed.
-std::string take_steps(Training& training, const TrainingSettings& s, Clock::time_point began, Metrics& metrics) {
+std::string take_steps(Training& training, const TrainingSettings& s, Clock::time_point began,
+                       const Training::Position& position, Metrics& metrics) {
   const TimeBudget budget{s.steps, s.seconds};
-  const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
+  const auto elapsed = [&] { return position.seconds + std::chrono::duration<double>(Clock::now() - began).count(); };
   const auto tokens_per_step = static_cast<double>(s.batch * s.model.context);
   const double flops_per_token = plan_of(s).flops_per_token,
                peak = product_speed(static_cast<std::size_t>(s.threads), peak_seconds);
-  std::int64_t step = 0;
+  std::int64_t step = position.steps;
   double smooth = 0, longest = 0;
   auto told = Clock::now();
   for (double now = elapsed(); !stop_asked && !budget.over(step, now, longest);) {
@@ -199,18 +206,19 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
     if (!(*loss < loss_max))
       return "the loss is " + std::to_string(*loss) + " at step " + std::to_string(step) +
              ": the training has diverged";
-    smooth = step == 1 ? *loss : 0.95 * smooth + 0.05 * *loss;
+    smooth = step == position.steps + 1 ? *loss : 0.95 * smooth + 0.05 * *loss;
     longest = std::max(longest, elapsed() - now);
     now = elapsed();
     if (Clock::now() - told < progress_every) continue;
     told = Clock::now();
-    const double rate = static_cast<double>(step) * tokens_per_step / now;
+    const double rate = static_cast<double>(step - position.steps) * tokens_per_step / (now - position.seconds);
     std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f, %.0f %% of sgemm\n", static_cast<long long>(step),
                 now, smooth, rate, 100 * rate * flops_per_token / peak);
     std::fflush(stdout);
     metrics.tell("train_loss", smooth, step);
   }
-  const double rate = static_cast<double>(step) * tokens_per_step / elapsed();
+  const double rate =
+      static_cast<double>(step - position.steps) * tokens_per_step / std::max(1e-9, elapsed() - position.seconds);
   std::printf("done: %lld steps, %.0f tokens, train_loss %.4f nats, %.0f tokens/s%s\n", static_cast<long long>(step),
               static_cast<double>(step) * tokens_per_step, smooth, rate, stop_asked ? ", stopped by a signal" : "");
   metrics.tell("train_loss", smooth, step);
@@ -224,7 +232,22 @@ int train(const Options& options, Clock::time_point began) {
   Training training(options.settings, *documents);
   if (options.profile) training.take_profile();
   Metrics metrics;
-  if (std::string why = take_steps(training, options.settings, began, metrics); !why.empty()) return complain(why);
+  const fs::path state = options.artifacts / "state.safetensors";
+  Training::Position position;
+  if (options.resume && fs::exists(state)) {
+    const auto loaded = training.load_state(state);
+    if (!loaded) return complain(loaded.error());
+    position = *loaded;
+    std::printf("goes on after %lld steps, %.1f s\n", static_cast<long long>(position.steps), position.seconds);
+  }
+  if (std::string why = take_steps(training, options.settings, began, position, metrics); !why.empty())
+    return complain(why);
+  if (options.resume) {
+    std::error_code failed;
+    fs::create_directories(options.artifacts, failed);
+    const double trained = position.seconds + std::chrono::duration<double>(Clock::now() - began).count();
+    if (auto saved = training.save_state(state, trained); !saved) return complain(saved.error());
+  }
   if (options.profile) print_profile(training.profile());
   return save(options, training);
 }

@@ -81,6 +81,12 @@ Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std:
   std::stable_sort(units_.begin(), units_.end(), [&](const Unit& a, const Unit& b) { return cost(a) > cost(b); });
 }
 
+Optimizer::Carried Optimizer::carried() {
+  Carried all{step_, {{"first", first_.get()}, {"second", second_.get()}}};
+  if (settings_.ema > 0) all.moments.emplace_back("average", average_.get());
+  return all;
+}
+
 void Optimizer::begin(const Moment& moment) {
   moment_ = moment;
   ++step_;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "workers/model/block.h"
@@ -53,6 +54,14 @@ class Optimizer {
   void begin(const Moment& moment);
   std::size_t units() const { return units_.size(); }
   void work(std::size_t unit, std::size_t thread, float* parameters, const float* gradients);
+
+  // All that it carries from step to step, for a file; `carried` in the same order and of the same sizes goes back in.
+  struct Carried {
+    std::int64_t step = 0;
+    std::vector<std::pair<const char*, float*>> moments;  // of parameter_floats numbers each
+  };
+  Carried carried();
+  void go_on_from(std::int64_t step) { step_ = step; }
 
   // What the training is to leave: the running mean if there is one, else `parameters` itself.
   const float* result(const float* parameters) const { return settings_.ema > 0 ? average_.get() : parameters; }

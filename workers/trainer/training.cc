@@ -5,8 +5,10 @@
 #include <cstring>
 #include <map>
 #include <random>
+#include <sstream>
 
 #include "workers/model/block.h"
+#include "workers/model/checkpoint.h"
 #include "workers/model/crew.h"
 
 namespace overnight::workers {
@@ -191,10 +193,14 @@ struct Training::Impl {
 
   std::optional<double> step(double progress, const std::atomic<bool>* stop) {
     const double began = thread_seconds();
+    const std::mt19937_64 before = random;  // a step that is stopped draws its batch again
     for (auto& lane : lanes) fill(*lane);
     data_seconds += thread_seconds() - began;
     crew.run([&](std::size_t thread) { run_lanes(thread, stop); });
-    if (stop != nullptr && stop->load()) return std::nullopt;
+    if (stop != nullptr && stop->load()) {
+      random = before;
+      return std::nullopt;
+    }
     const double ran = thread_seconds();
     crew.run([this](std::size_t thread) { reduce(thread); });
     double square = 0, loss = 0;
@@ -215,6 +221,60 @@ Training::~Training() = default;
 
 std::optional<double> Training::step(double progress, const std::atomic<bool>* stop) {
   return impl_->step(progress, stop);
+}
+
+namespace {
+
+// What must be the same for a state to be gone on from.
+std::string kind_of(const TrainingSettings& s) {
+  return config_to_json(s.model) + "batch " + std::to_string(s.batch) + ", lanes " + std::to_string(lanes_of(s)) +
+         ", seed " + std::to_string(s.seed) + ", optimizer " + s.optimizer.optimizer + ", ema " +
+         std::to_string(s.optimizer.ema);
+}
+
+}  // namespace
+
+budgets::Result<void, std::string> Training::save_state(const std::filesystem::path& file, double seconds) {
+  const std::size_t count = impl_->model.graph.parameter_floats();
+  std::ostringstream random;
+  random << impl_->random;
+  const Optimizer::Carried carried = impl_->optimizer.carried();
+  std::vector<StoredTensor> tensors{{"parameters", 1, count, impl_->parameters.get()}};
+  for (const auto& [name, values] : carried.moments) tensors.push_back({name, 1, count, values});
+  return write_tensors(file, tensors,
+                       {{"step", std::to_string(impl_->steps)},
+                        {"seconds", std::to_string(seconds)},
+                        {"random", random.str()},
+                        {"training", kind_of(impl_->settings)}});
+}
+
+budgets::Result<Training::Position, std::string> Training::load_state(const std::filesystem::path& file) {
+  const std::size_t count = impl_->model.graph.parameter_floats();
+  const Optimizer::Carried carried = impl_->optimizer.carried();
+  std::vector<StoredTensor> wanted{{"parameters", 1, count}};
+  for (const auto& [name, _] : carried.moments) wanted.push_back({name, 1, count});
+  auto opened = TensorFile::open(file, wanted);
+  if (!opened) return budgets::unexpected(opened.error());
+  const auto told = [&](const char* name) {
+    const auto found = opened->metadata().find(name);
+    return found == opened->metadata().end() ? std::string() : found->second;
+  };
+  if (told("training") != kind_of(impl_->settings))
+    return budgets::unexpected(file.string() + ": is the state of another training: " + told("training"));
+  std::istringstream random(told("random"));
+  std::mt19937_64 generator;
+  Position position;
+  if (!(random >> generator) || !(std::istringstream(told("step")) >> position.steps) || position.steps < 0 ||
+      !(std::istringstream(told("seconds")) >> position.seconds) || !(position.seconds >= 0))
+    return budgets::unexpected(file.string() + ": does not say where it was written");
+  if (auto read = opened->read("parameters", impl_->parameters.get()); !read) return budgets::unexpected(read.error());
+  for (const auto& [name, values] : carried.moments) {
+    if (auto read = opened->read(name, values); !read) return budgets::unexpected(read.error());
+  }
+  impl_->random = generator;
+  impl_->steps = position.steps;
+  impl_->optimizer.go_on_from(position.steps);
+  return position;
 }
 
 void Training::take_profile() {

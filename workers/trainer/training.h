@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,6 +75,16 @@ class Training {
   // One step; returns the loss in nats per token. `progress` of the budget, from 0 to 1. Once `stop` is true a step
   // ends after the op that runs, changes no parameter, and returns nothing.
   std::optional<double> step(double progress, const std::atomic<bool>* stop = nullptr);
+
+  // All that the next step depends on, to a file and back: a training that goes on from it gives the same bits as one
+  // that was never interrupted. `seconds`: how long it has trained, kept with it and given back. A state of another
+  // training (model, batch, lanes, optimizer) is refused.
+  budgets::Result<void, std::string> save_state(const std::filesystem::path& file, double seconds);
+  struct Position {
+    std::int64_t steps = 0;
+    double seconds = 0;
+  };
+  budgets::Result<Position, std::string> load_state(const std::filesystem::path& file);
 
   void take_profile();                       // from now on
   std::vector<ProfileLine> profile() const;  // the most expensive first

@@ -129,6 +129,18 @@ TEST_F(Programs, AHybridIsTrainedScoredDecodedAndWrites) {
   EXPECT_EQ(run(write).output, written.output) << "the same seed writes the same";
 }
 
+TEST_F(Programs, AResumedTrainingGoesOn) {
+  const Outcome first = run(train("--steps 3 --resume"));
+  ASSERT_EQ(first.exit_code, 0) << first.output;
+  EXPECT_EQ(first.output.find("goes on"), std::string::npos);
+  const Outcome second = run(train("--steps 5 --resume"));
+  EXPECT_EQ(second.exit_code, 0) << second.output;
+  EXPECT_NE(second.output.find("goes on after 3 steps"), std::string::npos) << second.output;
+  EXPECT_NE(second.output.find("done: 5 steps"), std::string::npos) << second.output;
+  const Outcome other = run(train("--steps 9 --resume --width 32"));
+  EXPECT_EQ(other.exit_code, 2);
+}
+
 TEST_F(Programs, APlanIsPrintedWithoutTraining) {
   const Outcome planned = run(train("--plan"));
   EXPECT_EQ(planned.exit_code, 0);

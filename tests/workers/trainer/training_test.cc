@@ -134,6 +134,51 @@ TEST(Training, WorksOutWhatIsGivenInOtherWords) {
   EXPECT_NE(why_impossible(settings).find("aspect"), std::string::npos) << why_impossible(settings);
 }
 
+TEST(Training, GoesOnFromItsStateAsIfItHadNeverStopped) {
+  const Texts texts("state", 4);
+  const Documents documents = *read_documents(texts.path());
+  const std::filesystem::path file = texts.path() / "state.safetensors";
+  for (const char* optimizer : {"adamw", "muon"}) {
+    TrainingSettings settings = tiny(1);
+    settings.optimizer.optimizer = optimizer;
+    settings.optimizer.ema = 0.9;
+    Training whole(settings, documents), first(settings, documents), second(settings, documents);
+    std::vector<double> expected, losses;
+    for (int i = 0; i < 6; ++i) expected.push_back(*whole.step(i / 6.0));
+    for (int i = 0; i < 3; ++i) losses.push_back(*first.step(i / 6.0));
+    const std::atomic<bool> stop = true;
+    ASSERT_FALSE(first.step(0.5, &stop)) << "a step that is stopped is not one";
+    ASSERT_TRUE(first.save_state(file, 1.5));
+    const auto position = second.load_state(file);
+    ASSERT_TRUE(position) << position.error();
+    EXPECT_EQ(position->steps, 3);
+    EXPECT_EQ(position->seconds, 1.5);
+    for (int i = 3; i < 6; ++i) losses.push_back(*second.step(i / 6.0));
+    EXPECT_EQ(losses, expected);
+    for (std::size_t i = 0; i < whole.graph().parameter_floats(); ++i)
+      ASSERT_EQ(second.parameters()[i], whole.parameters()[i]);
+  }
+}
+
+TEST(Training, RefusesTheStateOfAnotherTrainingAndADamagedOne) {
+  const Texts texts("state", 4);
+  const Documents documents = *read_documents(texts.path());
+  const std::filesystem::path file = texts.path() / "state.safetensors";
+  Training training(tiny(1), documents);
+  training.step(0);
+  ASSERT_TRUE(training.save_state(file, 0));
+  TrainingSettings other = tiny(1);
+  other.batch = 8;
+  Training another(other, documents);
+  EXPECT_NE(another.load_state(file).error().find("another training"), std::string::npos);
+  other = tiny(1);
+  other.model.width = 32;
+  EXPECT_FALSE(Training(other, documents).load_state(file));
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 4);
+  EXPECT_FALSE(training.load_state(file));
+  EXPECT_FALSE(training.load_state(texts.path() / "nothing"));
+}
+
 // Muon, the rates of groups and the running mean are the same for any number of threads, and each changes something.
 TEST(Training, OptimizersDifferAndNoneDependsOnThreads) {
   const Texts texts("training", 4);
