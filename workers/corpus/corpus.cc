@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "budgets/invariant.h"
 #include "workers/model/config.h"
 
 namespace overnight::workers {
@@ -48,8 +49,20 @@ CorpusSplit split_of(std::size_t index) {
 
 std::size_t Documents::bytes() const {
   std::size_t sum = 0;
-  for (const auto& one : tokens) sum += one.size() - 1;
+  for (const auto& one : tokens) {
+    if (token_bytes.empty()) {
+      sum += one.size() - 1;
+    } else {
+      for (const std::int32_t token : one) sum += bytes_of(token);
+    }
+  }
   return sum;
+}
+
+std::string Documents::text(std::size_t document) const {
+  INVARIANT(token_bytes.empty(), "tokens are bytes");
+  const auto& bytes = tokens[document];
+  return std::string(bytes.begin() + 1, bytes.end());
 }
 
 Result<Documents, std::string> read_documents(const fs::path& folder) {
@@ -74,6 +87,26 @@ Result<Documents, std::string> read_documents(const fs::path& folder) {
   }
   if (documents.bytes() == 0) return unexpected(folder.string() + " has no text (documents are its *.txt files)");
   return documents;
+}
+
+Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary) {
+  const std::size_t every = std::max<std::size_t>(1, documents.bytes() / tokenizer_bytes_max);
+  std::vector<std::string> texts;
+  for (std::size_t d = 0; d < documents.tokens.size(); d += every) texts.push_back(documents.text(d));
+  return Tokenizer::trained({texts.begin(), texts.end()}, vocabulary);
+}
+
+Documents encoded(const Documents& documents, const Tokenizer& tokenizer) {
+  Documents in_tokens;
+  in_tokens.names = documents.names;
+  in_tokens.token_bytes = token_bytes_of(tokenizer);
+  for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
+    std::vector<std::int32_t> tokens{document_start};
+    tokenizer.encode(documents.text(d), tokens);
+    in_tokens.tokens.push_back(std::move(tokens));
+  }
+  INVARIANT(in_tokens.bytes() == documents.bytes(), "the bytes of the tokens are those of the text");
+  return in_tokens;
 }
 
 Result<void, std::string> lay_out_splits(const fs::path& corpus, const fs::path& out) {

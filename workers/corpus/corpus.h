@@ -1,6 +1,6 @@
-// The text that is trained on or scored: whole documents. Bytes are tokens; every document begins with the token
-// document_start. A corpus is laid out once into three folders, and a program is shown one of them alone: training
-// cannot read what it is scored on.
+// The text that is trained on or scored: whole documents, in bytes or in the tokens of a tokenizer; every document
+// begins with the token document_start. A corpus is laid out once into three folders, and a program is shown one of
+// them alone: training cannot read what it is scored on.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "budgets/result.h"
+#include "workers/corpus/tokenizer.h"
 
 namespace overnight::workers {
 
@@ -22,11 +23,24 @@ inline constexpr std::uint64_t corpus_bytes_max = std::uint64_t{4} << 30;  // it
 struct Documents {
   std::vector<std::string> names;
   std::vector<std::vector<std::int32_t>> tokens;  // each begins with document_start
+  std::vector<std::size_t> token_bytes;           // of each token of the vocabulary; empty: tokens are bytes
+
+  std::size_t bytes_of(std::int32_t token) const {
+    return token_bytes.empty() ? 1 : token_bytes[static_cast<std::size_t>(token)];
+  }
   std::size_t bytes() const;
+  std::string text(std::size_t document) const;  // INVARIANT: tokens are bytes
 };
 
 // All *.txt files of a folder, in order of name.
 budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
+
+// A tokenizer from documents in bytes: from all of them, or evenly chosen ones with about tokenizer_bytes_max in all.
+inline constexpr std::size_t tokenizer_bytes_max = 2 << 20;
+Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary);
+
+// Documents in bytes, in tokens. INVARIANT: the tokens' bytes are the documents'.
+Documents encoded(const Documents& documents, const Tokenizer& tokenizer);
 
 // Copies the documents of `corpus` into OUT/train, OUT/validation and OUT/holdout.
 budgets::Result<void, std::string> lay_out_splits(const std::filesystem::path& corpus,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
 #include <optional>
 #include <queue>
 #include <set>
@@ -126,6 +127,26 @@ class PairCounts {
 };
 
 }  // namespace
+
+std::vector<std::size_t> token_bytes_of(const Tokenizer& tokenizer) {
+  std::vector<std::size_t> sizes;
+  for (std::int64_t token = 0; token < tokenizer.vocabulary(); ++token)
+    sizes.push_back(tokenizer.bytes_of(static_cast<std::int32_t>(token)).size());
+  return sizes;
+}
+
+budgets::Result<Tokenizer, std::string> read_tokenizer(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text(tokenizer_file_bytes_max + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
+  if (!in.is_open() || in.bad()) return budgets::unexpected(file.string() + ": cannot be read");
+  if (text.size() > tokenizer_file_bytes_max)
+    return budgets::unexpected(file.string() + ": is no tokenizer, it is too long");
+  auto read = Tokenizer::from_text(text);
+  if (!read) return budgets::unexpected(file.string() + ": " + read.error());
+  return read;
+}
 
 std::vector<std::string_view> pieces_of(std::string_view text) {
   std::vector<std::string_view> pieces;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -56,6 +57,13 @@ class Tokenizer {
   std::vector<Pair> joined_;                                  // of token byte_vocabulary + i
   std::unordered_map<std::uint64_t, std::int32_t> token_of_;  // of a pair of neighbours
 };
+
+// How many bytes each token stands for; none for document_start.
+std::vector<std::size_t> token_bytes_of(const Tokenizer& tokenizer);
+
+// What to_text wrote, from a file of at most tokenizer_file_bytes_max.
+inline constexpr std::size_t tokenizer_file_bytes_max = 2 << 20;
+budgets::Result<Tokenizer, std::string> read_tokenizer(const std::filesystem::path& file);
 
 // Where text is cut: a word (letters, and all bytes from 128 on) or a run of up to three digits or of signs, each with
 // the one space before it; a run of line ends; a run of other blanks. The pieces joined are the text.

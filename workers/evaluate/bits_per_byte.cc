@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "budgets/invariant.h"
 #include "workers/model/block.h"
 #include "workers/model/crew.h"
 
@@ -66,6 +67,30 @@ std::vector<Segment> segments_of(const Documents& documents, std::size_t bytes) 
   return chosen;
 }
 
+InTokens in_tokens(const Documents& documents, const std::vector<Segment>& segments, const Tokenizer& tokenizer) {
+  InTokens made;
+  made.documents.names = documents.names;
+  made.documents.token_bytes = token_bytes_of(tokenizer);
+  std::vector<std::vector<std::size_t>> begins;  // of each piece of each document, in tokens
+  for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
+    const std::string text = documents.text(d);
+    std::vector<std::int32_t> tokens{document_start};
+    auto& begin = begins.emplace_back();
+    for (std::size_t from = 0; from < text.size(); from += segment_bytes) {
+      begin.push_back(tokens.size() - 1);
+      tokenizer.encode(std::string_view(text).substr(from, segment_bytes), tokens);
+    }
+    begin.push_back(tokens.size() - 1);
+    made.documents.tokens.push_back(std::move(tokens));
+  }
+  INVARIANT(made.documents.bytes() == documents.bytes(), "the bytes of the tokens are those of the text");
+  for (const Segment& segment : segments) {
+    const std::size_t piece = segment.from / segment_bytes;
+    made.segments.push_back({segment.document, begins[segment.document][piece], begins[segment.document][piece + 1]});
+  }
+  return made;
+}
+
 std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t context) {
   std::vector<Row> rows;
   const std::size_t stride = std::max<std::size_t>(1, context / 2);
@@ -116,7 +141,8 @@ budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& confi
                                  " to " + std::to_string(rows[i].to) + " of " + documents.names[rows[i].document]);
     }
     sum += bits[i];
-    result.bytes += static_cast<std::int64_t>(rows[i].to - rows[i].count_from);
+    for (std::size_t t = rows[i].count_from; t < rows[i].to; ++t)
+      result.bytes += static_cast<std::int64_t>(documents.bytes_of(documents.tokens[rows[i].document][t + 1]));
   }
   result.value = result.bytes == 0 ? 0 : sum / static_cast<double>(result.bytes);
   return result;

@@ -5,7 +5,8 @@
 // models with different contexts are about the same bytes. A segment is walked in rows of `context` tokens, each
 // beginning half a context after the one before; of a row only the targets that no earlier row had are counted, so that
 // every byte of a segment is counted exactly once with at least half a context before it (but at the start of a
-// document). The start of a document is given and not counted. The rows never depend on a batch size.
+// document). The start of a document is given and not counted. The rows never depend on a batch size. Where a model
+// reads tokens, the same holds of tokens; the sum is divided by the bytes of the text in either case.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,14 @@ struct Segment {
 // All documents in segments of at most 1024 bytes, or an even choice of them with about `bytes` in all.
 std::vector<Segment> segments_of(const Documents& documents, std::size_t bytes);
 
+// The same segments in the tokens of a tokenizer. Documents are encoded piece by piece, cut where segments are, so that
+// a segment's tokens are its bytes and no others: which bytes count does not depend on how a model writes them.
+struct InTokens {
+  Documents documents;
+  std::vector<Segment> segments;  // [from, to) in tokens, without document_start
+};
+InTokens in_tokens(const Documents& documents, const std::vector<Segment>& segments, const Tokenizer& tokenizer);
+
 struct Row {
   std::size_t document = 0;
   std::size_t from = 0;        // first input token
@@ -37,7 +46,7 @@ std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t conte
 
 struct BitsPerByte {
   double value = 0;
-  std::int64_t bytes = 0;  // counted
+  std::int64_t bytes = 0;  // counted, of the text
 };
 
 // `parameters` of a model with this config. `batch` and `threads` change memory and speed only: each row has its own

@@ -54,17 +54,19 @@ std::vector<DecodeCost> decode_costs(const ModelConfig& config, const float* par
   return costs;
 }
 
-std::string go_on(const ModelConfig& config, const float* parameters, const std::string& prompt,
-                  const Sampling& sampling) {
-  Decoder decoder(config, parameters, prompt.size() + sampling.length + 1);
+std::string go_on(const ModelConfig& config, const float* parameters, const Tokenizer& tokenizer,
+                  const std::string& prompt, const Sampling& sampling) {
+  std::vector<std::int32_t> read;
+  tokenizer.encode(prompt, read);
+  Decoder decoder(config, parameters, read.size() + sampling.length + 1);
   std::mt19937_64 random(sampling.seed);
   const std::vector<float>* logits = &decoder.next(document_start);
-  for (const char byte : prompt) logits = &decoder.next(static_cast<unsigned char>(byte));
+  for (const std::int32_t token : read) logits = &decoder.next(token);
   std::string text;
-  while (text.size() < sampling.length) {
+  for (std::size_t written = 0; written < sampling.length; ++written) {
     const std::int32_t token = sample(*logits, sampling.temperature, random);
     if (token == document_start) break;
-    text.push_back(static_cast<char>(token));
+    text += tokenizer.bytes_of(token);
     logits = &decoder.next(token);
   }
   return text;

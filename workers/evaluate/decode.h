@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "workers/corpus/tokenizer.h"
 #include "workers/model/config.h"
 
 namespace overnight::workers {
@@ -27,8 +28,8 @@ struct Sampling {
 };
 
 // What the model writes behind `prompt`; ends early where a document would end.
-std::string go_on(const ModelConfig& config, const float* parameters, const std::string& prompt,
-                  const Sampling& sampling);
+std::string go_on(const ModelConfig& config, const float* parameters, const Tokenizer& tokenizer,
+                  const std::string& prompt, const Sampling& sampling);
 
 // For a terminal: control characters except line ends and tabs as "?".
 std::string printable(const std::string& text);

@@ -89,6 +89,7 @@ void report(const std::string& name, double value) {
 struct Loaded {
   ModelConfig config;
   std::vector<float> parameters;
+  Tokenizer tokenizer;  // bytes, unless the artifacts have another
 };
 
 // `more`: bytes of memory that are needed beside the parameters.
@@ -100,15 +101,22 @@ budgets::Result<Loaded, std::string> load(const fs::path& artifacts,
   text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
   const auto config = config_from_json(text);
   if (!config) return budgets::unexpected((artifacts / "config.json").string() + ": " + config.error());
-  if (config->vocabulary != byte_vocabulary)
-    return budgets::unexpected("the model's vocabulary is " + std::to_string(config->vocabulary) + ", not bytes");
+  Tokenizer tokenizer;
+  if (config->vocabulary != byte_vocabulary) {
+    auto read = read_tokenizer(artifacts / "tokenizer.txt");
+    if (!read) return budgets::unexpected(read.error());
+    tokenizer = std::move(*read);
+  }
+  if (config->vocabulary != tokenizer.vocabulary())
+    return budgets::unexpected("the model's vocabulary is " + std::to_string(config->vocabulary) +
+                               ", its tokenizer's " + std::to_string(tokenizer.vocabulary()));
   const LanguageModel model = make_language_model(*config, 1, Graph::Purpose::inference);
   const std::uint64_t needed = model.graph.parameter_floats() * sizeof(float) + more(*config);
   if (std::string why = why_too_large(needed); !why.empty())
     return budgets::unexpected("this model cannot be run here: " + why);
   auto parameters = read_checkpoint(artifacts / "checkpoint.safetensors", model.graph);
   if (!parameters) return budgets::unexpected(parameters.error());
-  return Loaded{*config, std::move(*parameters)};
+  return Loaded{*config, std::move(*parameters), std::move(tokenizer)};
 }
 
 int evaluate(const Options& options) {
@@ -119,8 +127,10 @@ int evaluate(const Options& options) {
       load(options.artifacts, [&](const ModelConfig& config) { return threads * scoring_bytes(config, batch_rows); });
   if (!loaded) return complain(loaded.error());
   const auto segments = segments_of(*documents, options.full ? documents->bytes() : options.bytes);
-  const std::vector<Row> rows = rows_of(segments, static_cast<std::size_t>(loaded->config.context));
-  const auto score = bits_per_byte(loaded->config, loaded->parameters.data(), *documents, rows, batch_rows, threads);
+  const InTokens tokens = in_tokens(*documents, segments, loaded->tokenizer);
+  const std::vector<Row> rows = rows_of(tokens.segments, static_cast<std::size_t>(loaded->config.context));
+  const auto score =
+      bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows, batch_rows, threads);
   if (!score) {
     std::fprintf(stderr, "overnight-eval: no score: %s\n", score.error().c_str());
     return 1;
@@ -157,7 +167,8 @@ int generate(const Options& options) {
     return cache_bytes(config, options.prompt.size() + options.sampling.length);
   });
   if (!loaded) return complain(loaded.error());
-  const std::string text = go_on(loaded->config, loaded->parameters.data(), options.prompt, options.sampling);
+  const std::string text =
+      go_on(loaded->config, loaded->parameters.data(), loaded->tokenizer, options.prompt, options.sampling);
   std::printf("%s\n", printable(options.prompt + text).c_str());
   return 0;
 }

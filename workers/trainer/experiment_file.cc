@@ -25,6 +25,7 @@ constexpr Parameter parameters[] = {
     {"context", [](TrainingSettings& s) { return &s.model.context; }, nullptr},
     {"mlp_ratio", [](TrainingSettings& s) { return &s.model.mlp_ratio; }, nullptr},
     {"mixer", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.mixer; }},
+    {"vocabulary", [](TrainingSettings& s) { return &s.model.vocabulary; }, nullptr},
     {"mlp", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.mlp; }},
     {"tied", [](TrainingSettings& s) { return &s.model.tied; }, nullptr},
     {"softcap", nullptr, [](TrainingSettings& s) { return &s.model.softcap; }},

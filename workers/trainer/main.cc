@@ -43,7 +43,9 @@ struct Options {
   fs::path artifacts = "artifacts";
   bool plan_only = false;
   bool profile = false;
-  bool resume = false;  // goes on from the artifacts' state if there is one, and leaves one
+  bool resume = false;      // goes on from the artifacts' state if there is one, and leaves one
+  fs::path tokenizer_file;  // empty: tokens are bytes, or learned if the vocabulary is larger
+  Tokenizer tokenizer;
 };
 
 int complain(const std::string& why) {
@@ -54,7 +56,8 @@ int complain(const std::string& why) {
 int usage(int code) {
   std::fprintf(
       code == 0 ? stdout : stderr,
-      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--plan] [--profile] [--NAME=VALUE "
+      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--tokenizer FILE] [--plan] [--profile] "
+      "[--resume] [--NAME=VALUE "
       "...]\n"
       "Trains a language model over the bytes of the documents of DIR (*.txt) and writes checkpoint.safetensors and "
       "config.json.\n"
@@ -63,6 +66,9 @@ int usage(int code) {
       "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
       "--resume goes on from the state that a training with --resume left in the artifacts, and leaves one.\n"
       "NAME is one of: %s\n"
+      "vocabulary above 257: byte-pair tokens are learned from the documents first, or read from FILE (the "
+      "tokenizer.txt of "
+      "other artifacts).\n"
       "mixer is a pattern of layers, repeated to the depth: A attention, M Mamba-2, 3 Mamba-3, C short convolution.\n",
       parameter_names().c_str());
   return code;
@@ -114,6 +120,8 @@ int read_options(int argc, char** argv, Options& options) {
     }
     if (name == "data") {
       options.data = value;
+    } else if (name == "tokenizer") {
+      options.tokenizer_file = value;
     } else if (name == "artifacts") {
       options.artifacts = value;
     } else if (auto set = set_parameter(options.settings, name, value); !set) {
@@ -177,9 +185,37 @@ class Metrics {
   std::ofstream out_;
 };
 
+// With a tokenizer of the user's, its vocabulary is the model's: known before memory is planned. Empty, or why it
+// cannot be.
+std::string take_tokenizer(Options& options) {
+  if (options.tokenizer_file.empty()) return "";
+  auto read = read_tokenizer(options.tokenizer_file);
+  if (!read) return read.error();
+  std::int64_t& vocabulary = options.settings.model.vocabulary;
+  if (vocabulary != byte_vocabulary && vocabulary != read->vocabulary())
+    return "vocabulary " + std::to_string(vocabulary) + " is not that of the tokenizer, " +
+           std::to_string(read->vocabulary());
+  vocabulary = read->vocabulary();
+  options.tokenizer = std::move(*read);
+  return "";
+}
+
+// The documents in the tokens of the model, which may be fewer than were asked for: where no pair of tokens comes
+// twice, nothing more is joined.
+budgets::Result<Documents, std::string> read_in_tokens(Options& options) {
+  auto documents = read_documents(options.data);
+  std::int64_t& vocabulary = options.settings.model.vocabulary;
+  if (!documents || vocabulary == byte_vocabulary) return documents;
+  if (options.tokenizer_file.empty()) options.tokenizer = tokenizer_of(*documents, vocabulary);
+  vocabulary = options.tokenizer.vocabulary();
+  return encoded(*documents, options.tokenizer);
+}
+
 int save(const Options& options, const Training& training) {
   std::error_code failed;
   fs::create_directories(options.artifacts, failed);
+  if (options.tokenizer.vocabulary() != byte_vocabulary)
+    std::ofstream(options.artifacts / "tokenizer.txt") << options.tokenizer.to_text();
   std::ofstream(options.artifacts / "config.json") << config_to_json(options.settings.model);
   if (auto written =
           write_checkpoint(options.artifacts / "checkpoint.safetensors", training.graph(), training.parameters());
@@ -226,8 +262,8 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
   return "";
 }
 
-int train(const Options& options, Clock::time_point began) {
-  const auto documents = read_documents(options.data);
+int train(Options& options, Clock::time_point began) {
+  const auto documents = read_in_tokens(options);
   if (!documents) return complain(documents.error());
   Training training(options.settings, *documents);
   if (options.profile) training.take_profile();
@@ -269,6 +305,7 @@ int run(int argc, char** argv) {
   std::signal(SIGINT, ask_to_stop);
   Options options;
   if (const int code = read_options(argc, argv, options); code >= 0) return code;
+  if (std::string why = take_tokenizer(options); !why.empty()) return complain(why);
   heed_deadline(options.settings);
   if (options.plan_only && options.settings.steps <= 0 && options.settings.seconds <= 0) options.settings.steps = 1;
   if (std::string why = why_impossible(options.settings); !why.empty()) return complain(why);

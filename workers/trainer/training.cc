@@ -38,6 +38,9 @@ std::string why_impossible(const TrainingSettings& s) {
   if (s.head_size > 0 && s.model.width % s.head_size != 0)
     return "width " + std::to_string(s.model.width) + " is not a multiple of head_size " + std::to_string(s.head_size);
   if (std::string why = why_impossible(s.model); !why.empty()) return why;
+  if (s.model.vocabulary < byte_vocabulary || s.model.vocabulary > vocabulary_max)
+    return "vocabulary " + std::to_string(s.model.vocabulary) + " is not between " + std::to_string(byte_vocabulary) +
+           " (bytes) and " + std::to_string(vocabulary_max);
   if (s.threads < 1 || s.threads > 256) return "threads " + std::to_string(s.threads) + " is not between 1 and 256";
   if (s.batch < 1 || s.batch > 65536) return "batch " + std::to_string(s.batch) + " is not between 1 and 65536";
   if (s.lanes < 0 || s.lanes > 256) return "lanes " + std::to_string(s.lanes) + " is not between 1 and 256, or 0";

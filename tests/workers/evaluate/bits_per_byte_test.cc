@@ -122,6 +122,48 @@ TEST(BitsPerByte, NormaliseTheLogitsThemselves) {
   EXPECT_GT(sure, std::log2(257.0)) << "a random model that is sure is worse than one that does not know";
 }
 
+// However long tokens are, the same bytes count, each once, and the sum is divided by them.
+TEST(BitsPerByte, OfTokensAreAboutTheSameBytes) {
+  Documents documents;
+  for (const std::size_t words : {1u, 40u, 900u}) {
+    documents.names.push_back("words" + std::to_string(words));
+    std::vector<std::int32_t> tokens{document_start};
+    for (std::size_t i = 0; i < words; ++i) {
+      for (const char c : std::string(i % 3 == 0 ? "the people " : "of \xff\xfe state "))
+        tokens.push_back(static_cast<unsigned char>(c));
+    }
+    documents.tokens.push_back(tokens);
+  }
+  const auto segments = segments_of(documents, 5000);
+  std::size_t bytes = 0;
+  for (const Segment& segment : segments) bytes += segment.to - segment.from;
+  const Tokenizer tokenizer = tokenizer_of(documents, 300);
+  ASSERT_GT(tokenizer.vocabulary(), 260);
+  const InTokens tokens = in_tokens(documents, segments, tokenizer);
+  EXPECT_EQ(tokens.documents.bytes(), documents.bytes());
+  EXPECT_LT(tokens.documents.tokens[2].size(), documents.tokens[2].size() / 2);
+  ModelConfig config = tiny;
+  config.vocabulary = tokenizer.vocabulary();
+  const std::vector<float> parameters(parameters_of(config, 0).size(), 0.0f);
+  const auto rows = rows_of(tokens.segments, 32);
+  const auto score = bits_per_byte(config, parameters.data(), tokens.documents, rows, 4);
+  ASSERT_TRUE(score);
+  EXPECT_EQ(score->bytes, static_cast<std::int64_t>(bytes));
+  std::size_t counted = 0;
+  for (const Row& row : rows) counted += row.to - row.count_from;
+  EXPECT_NEAR(
+      score->value,
+      std::log2(static_cast<double>(config.vocabulary)) * static_cast<double>(counted) / static_cast<double>(bytes),
+      1e-6);
+  // Bytes as tokens are the same as no tokenizer.
+  const InTokens plain = in_tokens(documents, segments, Tokenizer());
+  EXPECT_EQ(plain.documents.tokens, documents.tokens);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    EXPECT_EQ(plain.segments[i].from, segments[i].from);
+    EXPECT_EQ(plain.segments[i].to, segments[i].to);
+  }
+}
+
 TEST(BitsPerByte, DivideByTheBytesOfTheTextWhateverTheyAre) {
   Documents documents;  // bytes that are no UTF-8: a decoder would count three for each
   documents.names = {"binary"};

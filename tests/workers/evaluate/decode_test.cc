@@ -22,13 +22,14 @@ std::vector<float> fresh_parameters(const ModelConfig& config) {
 TEST(Decode, ASeedWritesTheSameTextAndAnotherAnother) {
   const std::vector<float> parameters = fresh_parameters(tiny_writer);
   const auto written = [&](std::uint64_t seed, double temperature) {
-    return go_on(tiny_writer, parameters.data(), "We the", {.length = 30, .temperature = temperature, .seed = seed});
+    return go_on(tiny_writer, parameters.data(), Tokenizer(), "We the",
+                 {.length = 30, .temperature = temperature, .seed = seed});
   };
   EXPECT_EQ(written(1, 1), written(1, 1));
   EXPECT_NE(written(1, 1), written(2, 1));
   EXPECT_EQ(written(1, 0), written(2, 0)) << "without temperature the likeliest byte is written";
   EXPECT_LE(written(1, 1).size(), 30u);
-  EXPECT_EQ(go_on(tiny_writer, parameters.data(), "", {.length = 0}), "");
+  EXPECT_EQ(go_on(tiny_writer, parameters.data(), Tokenizer(), "", {.length = 0}), "");
 }
 
 TEST(Decode, CostsAreOfTheLengthsThatWereAskedFor) {

@@ -129,6 +129,26 @@ TEST_F(Programs, AHybridIsTrainedScoredDecodedAndWrites) {
   EXPECT_EQ(run(write).output, written.output) << "the same seed writes the same";
 }
 
+TEST_F(Programs, TokensAreLearnedKeptAndScoredByTheBytesOfTheText) {
+  const Outcome trained = run(train("--steps 3 --vocabulary 300"));
+  ASSERT_EQ(trained.exit_code, 0) << trained.output;
+  const Outcome scored = run(eval());
+  EXPECT_EQ(scored.exit_code, 0) << scored.output;
+  EXPECT_NE(scored.output.find("val_bpb: "), std::string::npos);
+  EXPECT_EQ(run(eval(" --generate 'My' --length 5")).exit_code, 0);
+  // The same bytes as for a model of bytes.
+  const std::string counted = scored.output.substr(0, scored.output.find('\n'));
+  ASSERT_EQ(run("cp " + at_ + "/artifacts/tokenizer.txt " + at_ + "/kept && rm -r " + at_ + "/artifacts").exit_code, 0);
+  ASSERT_EQ(run(train("--steps 1")).exit_code, 0);
+  EXPECT_TRUE(run(eval()).output.starts_with(counted)) << counted;
+  EXPECT_EQ(run(train("--steps 1 --tokenizer " + at_ + "/kept")).exit_code, 0);
+  EXPECT_EQ(run(eval()).exit_code, 0);
+  EXPECT_EQ(run(train("--steps 1 --vocabulary 400 --tokenizer " + at_ + "/kept")).exit_code, 2);
+  EXPECT_EQ(run(train("--steps 1 --tokenizer /nonexistent")).exit_code, 2);
+  std::ofstream(at_ + "/artifacts/tokenizer.txt") << "0 1\n";
+  EXPECT_EQ(run(eval()).exit_code, 2) << "a tokenizer that is not the model's";
+}
+
 TEST_F(Programs, AResumedTrainingGoesOn) {
   const Outcome first = run(train("--steps 3 --resume"));
   ASSERT_EQ(first.exit_code, 0) << first.output;
