@@ -13,12 +13,6 @@ using Floats = std::vector<float>;
 
 const kernels::Backend& backend() { return kernels::cpu_backend(); }
 
-float dot(const float* a, const float* b, std::size_t count) {
-  float sum = 0;
-  for (std::size_t i = 0; i < count; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
 // out[outputs] = weights[outputs, inputs] * in, plus what is in `out` if `add`
 void multiply(float* out, const float* weights, const float* in, std::size_t inputs, std::size_t outputs, bool add) {
   backend().linear_row(out, in, weights, inputs, outputs, add);
@@ -106,8 +100,11 @@ class Attending final : public Decoder::Mixing {
       backend().value_embedding_forward(row_.data(), normed.data(), width(), &token,
                                         {weights("value_table"), weights("value_gate")}, shape_, 1);
     backend().qk_forward(row_.data(), rstd_.data(), turns_.data(), shape_, t, 1);
-    std::memcpy(&keys_[t * kept()], &row_[shape_.width()], kept() * sizeof(float));
-    std::memcpy(&values_[t * kept()], &row_[shape_.width() + kept()], kept() * sizeof(float));
+    for (std::size_t h = 0; h < shape_.key_heads(); ++h) {
+      const std::size_t from = shape_.width() + h * shape_.head_size;
+      std::memcpy(&keys_[cached(h, t)], &row_[from], shape_.head_size * sizeof(float));
+      std::memcpy(&values_[cached(h, t)], &row_[from + kept()], shape_.head_size * sizeof(float));
+    }
     for (std::size_t h = 0; h < shape_.heads; ++h) attend(h, t);
     multiply(stream.data(), weights("out"), mixed_.data(), mixed_.size(), width(), true);
   }
@@ -115,21 +112,23 @@ class Attending final : public Decoder::Mixing {
  private:
   std::size_t kept() const { return shape_.key_heads() * shape_.head_size; }
 
+  // Where token `t` of a key head lies: a head's tokens follow each other.
+  std::size_t cached(std::size_t head, std::size_t t) const { return (head * shape_.context + t) * shape_.head_size; }
+
   void attend(std::size_t h, std::size_t t) {
-    const std::size_t shared = h / (shape_.heads / shape_.key_heads()) * shape_.head_size, first = shape_.first_seen(t);
-    const float* q = &row_[h * shape_.head_size];
+    const std::size_t shared = h / (shape_.heads / shape_.key_heads()), first = shape_.first_seen(t),
+                      seen = t + 1 - first;
     const float scale = 1 / std::sqrt(static_cast<float>(shape_.head_size));
-    float largest = -1e30f, sum = 0;
-    for (std::size_t j = first; j <= t; ++j) {
-      weights_[j] = scale * dot(q, &keys_[j * kept() + shared], shape_.head_size);
-      largest = std::max(largest, weights_[j]);
-    }
+    multiply(weights_.data(), &keys_[cached(shared, first)], &row_[h * shape_.head_size], shape_.head_size, seen,
+             false);
+    const float largest = *std::max_element(weights_.begin(), weights_.begin() + static_cast<std::ptrdiff_t>(seen));
     float* out = &mixed_[h * shape_.head_size];
     std::fill(out, out + shape_.head_size, 0.0f);
-    for (std::size_t j = first; j <= t; ++j) {
-      const float weight = std::exp(weights_[j] - largest);
+    float sum = 0;
+    const float* v = &values_[cached(shared, first)];
+    for (std::size_t j = 0; j < seen; ++j, v += shape_.head_size) {
+      const float weight = std::exp(scale * (weights_[j] - largest));
       sum += weight;
-      const float* v = &values_[j * kept() + shared];
       for (std::size_t i = 0; i < shape_.head_size; ++i) out[i] += weight * v[i];
     }
     for (std::size_t i = 0; i < shape_.head_size; ++i) out[i] /= sum;
@@ -164,7 +163,7 @@ struct State {
     }
   }
   void read(std::size_t head, float* y, const float* q) const {
-    for (std::size_t p = 0; p < head_size; ++p) y[p] = dot(&h[(head * head_size + p) * state], q, state);
+    multiply(y, &h[head * head_size * state], q, state, head_size, false);
   }
 };
 
