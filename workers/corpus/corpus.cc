@@ -89,6 +89,18 @@ Result<Documents, std::string> read_documents(const fs::path& folder) {
   return documents;
 }
 
+std::uint64_t documents_memory(const fs::path& folder) {
+  const auto files = texts_in(folder);
+  if (!files) return 0;
+  std::uint64_t bytes = 0;
+  for (const fs::path& file : *files) {
+    std::error_code failed;
+    const std::uintmax_t size = fs::file_size(file, failed);
+    bytes += failed ? 0 : size;
+  }
+  return 2 * sizeof(std::int32_t) * bytes;
+}
+
 Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary) {
   const std::size_t every = std::max<std::size_t>(1, documents.bytes() / tokenizer_bytes_max);
   std::vector<std::string> texts;

@@ -35,6 +35,10 @@ struct Documents {
 // All *.txt files of a folder, in order of name.
 budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
 
+// Memory that the documents of a folder take to be trained on, in bytes: as tokens, and once more as one stream. With a
+// tokenizer it is less, but for the moment in which they are encoded. 0 if the folder cannot be read.
+std::uint64_t documents_memory(const std::filesystem::path& folder);
+
 // A tokenizer from documents in bytes: from all of them, or evenly chosen ones with about tokenizer_bytes_max in all.
 inline constexpr std::size_t tokenizer_bytes_max = 2 << 20;
 Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary);

@@ -21,6 +21,10 @@ Block::Block(std::size_t floats) : bytes_(floats * sizeof(float) + large_page) {
   data_ = reinterpret_cast<float*>(at);
 }
 
+std::size_t Block::bytes_of(std::size_t floats) {
+  return (floats * sizeof(float) + large_page - 1) / large_page * large_page;
+}
+
 Block::~Block() {
   if (mapping_ != nullptr) munmap(mapping_, bytes_);
 }

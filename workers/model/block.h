@@ -14,6 +14,9 @@ class Block {
   Block& operator=(Block&&) = delete;
   float* get() const { return data_; }
 
+  // What so many floats take once all are written, in bytes: whole large pages.
+  static std::size_t bytes_of(std::size_t floats);
+
  private:
   void* mapping_;
   std::size_t bytes_;

@@ -1,6 +1,7 @@
 #include "workers/model/memory.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -53,6 +54,12 @@ std::uint64_t memory_available() {
   if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
     least = std::min<std::uint64_t>(least, space.rlim_cur);
   return least;
+}
+
+std::uint64_t memory_held() {
+  std::uint64_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 std::string why_too_large(std::uint64_t bytes, std::uint64_t limit) {

@@ -136,12 +136,26 @@ int read_options(int argc, char** argv, Options& options) {
   return -1;
 }
 
-void print_plan(const TrainingSettings& settings) {
+// All that the process will hold: the training, its documents, and the program itself.
+struct MemoryPlan {
+  std::uint64_t training = 0, documents = 0, program = 0;
+  std::uint64_t bytes() const { return training + documents + program; }
+};
+MemoryPlan memory_plan(const Options& options) {
+  return {plan_of(options.settings).bytes, documents_memory(options.data), memory_held()};
+}
+
+double mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1048576; }
+
+void print_plan(const Options& options) {
+  const TrainingSettings& settings = options.settings;
   const TrainingPlan plan = plan_of(settings);
+  const MemoryPlan memory = memory_plan(options);
   const double products = product_speed(static_cast<std::size_t>(settings.threads), 0.2);
   std::printf("parameters        %zu\n", plan.parameters);
-  std::printf("memory            %.1f MiB, of %.1f MiB available\n", static_cast<double>(plan.bytes) / 1048576,
-              static_cast<double>(memory_available()) / 1048576);
+  std::printf("memory            %.1f MiB (training %.1f, documents %.1f, program %.1f), of %.1f MiB available\n",
+              mebibytes(memory.bytes()), mebibytes(memory.training), mebibytes(memory.documents),
+              mebibytes(memory.program), mebibytes(memory_available()));
   std::printf("FLOPs per token   %.2f M\n", plan.flops_per_token / 1e6);
   for (const auto& [kind, share] : plan.flop_shares) {
     if (share > 0.0005) std::printf("  %-15s %.1f %%\n", kind.c_str(), 100 * share);
@@ -310,11 +324,11 @@ int run(int argc, char** argv) {
   if (options.plan_only && options.settings.steps <= 0 && options.settings.seconds <= 0) options.settings.steps = 1;
   if (std::string why = why_impossible(options.settings); !why.empty()) return complain(why);
   const std::string too_large =
-      why_too_large(plan_of(options.settings).bytes,
+      why_too_large(memory_plan(options).bytes(),
                     static_cast<std::uint64_t>(std::max<std::int64_t>(0, options.settings.memory_limit)));
   if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
-    print_plan(options.settings);
+    print_plan(options);
     return 0;
   }
   return train(options, began);

@@ -58,8 +58,8 @@ std::string why_impossible(const OptimizerSettings& s) {
 }
 
 std::size_t optimizer_bytes(const Graph& graph, const OptimizerSettings& settings, std::size_t threads) {
-  return sizeof(float) *
-         (2 * graph.parameter_floats() + average_floats(graph, settings) + threads * scratch_floats(graph, settings));
+  return 2 * Block::bytes_of(graph.parameter_floats()) + Block::bytes_of(average_floats(graph, settings)) +
+         threads * Block::bytes_of(scratch_floats(graph, settings));
 }
 
 Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std::size_t threads)

@@ -72,7 +72,8 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
   const LanguageModel model = make_language_model(settings.model, lane_batch, Graph::Purpose::training);
   TrainingPlan plan;
   for (const Tensor& tensor : model.graph.tensors()) plan.parameters += tensor.parameter ? tensor.count() : 0;
-  plan.bytes = sizeof(float) * (model.graph.parameter_floats() * (1 + lanes) + model.graph.arena_floats() * threads) +
+  plan.bytes = Block::bytes_of(model.graph.parameter_floats()) * (1 + lanes) +
+               Block::bytes_of(model.graph.arena_floats()) * threads +
                optimizer_bytes(model.graph, settings.optimizer, threads);
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
   plan.flops_per_token =

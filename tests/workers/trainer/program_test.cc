@@ -165,6 +165,7 @@ TEST_F(Programs, APlanIsPrintedWithoutTraining) {
   const Outcome planned = run(train("--plan"));
   EXPECT_EQ(planned.exit_code, 0);
   EXPECT_NE(planned.output.find("FLOPs per token"), std::string::npos);
+  EXPECT_NE(planned.output.find("documents"), std::string::npos) << planned.output;
   EXPECT_FALSE(fs::exists(at_ + "/artifacts"));
 }
 
