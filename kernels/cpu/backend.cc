@@ -1,4 +1,4 @@
-// Chooses the table for this machine; matrix products by OpenBLAS.
+// Chooses the table for this machine; OpenBLAS's products, which ours are measured against.
 #include <cblas.h>
 
 #include <unistd.h>

@@ -56,9 +56,9 @@ int usage(int code) {
       "(*.txt):\n"
       "an even choice of about N bytes (%zu unless said), or all of them with --full. OVERNIGHT_EVAL_DATA says the "
       "same as --data.\n"
-      "--decode reads token by token: tokens per second on one thread and bytes of carried state behind texts of 1k, "
-      "8k "
-      "and\n32k tokens. --generate prints TEXT and what the model writes behind it (N tokens, 400 unless said).\n",
+      "--decode reads token by token: tokens per second on one thread and bytes of carried state behind 1k, 8k and "
+      "32k\n"
+      "tokens. --generate prints TEXT and what the model writes behind it (N tokens, 400 unless said).\n",
       bytes_default);
   return code;
 }

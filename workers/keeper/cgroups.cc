@@ -138,11 +138,12 @@ std::string group_name(std::int64_t pid) { return std::string(group_prefix) + st
 
 void remove_left_groups(const CgroupPlaces& places) {
   for (const std::string& place : std::set<std::string>{places.kill, places.memory, places.pids}) {
-    std::error_code none;
-    for (const auto& entry : std::filesystem::directory_iterator(place, none)) {
-      const std::string name = entry.path().filename().string();
+    std::error_code failed;  // others make and remove groups beside us: what cannot be read is left
+    for (std::filesystem::directory_iterator entry(place, failed), end; !failed && entry != end;
+         entry.increment(failed)) {
+      const std::string name = entry->path().filename().string();
       const pid_t pid = name.starts_with(group_prefix) ? std::atoi(name.c_str() + group_prefix.size()) : 0;
-      if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir(entry.path().c_str());
+      if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) ::rmdir(entry->path().c_str());
     }
   }
 }
