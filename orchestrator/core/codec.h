@@ -162,7 +162,7 @@ void from_json(const nlohmann::json& j, Dimension& dimension);
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Space, dimensions)
 
 // study
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Objective, metric, direction, minimum_effect)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Objective, metric, direction, minimum_effect, tradeoffs)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseSpec, command, timeout, budget, stop_signal, grace, metrics)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SeedDelivery, kind, name, pattern)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Secret, name, phase)

@@ -20,10 +20,17 @@ using budgets::seconds;
 
 enum class Direction { minimize, maximize };
 
+inline constexpr const char* train_seconds = "train_seconds";  // of the phase train, the budget's signal included
+inline constexpr const char* memory_peak_bytes = "memory_peak_bytes";  // of all phases
+inline constexpr std::size_t tradeoffs_max = 6;
+
 struct Objective {
   std::string metric;
   Direction direction = Direction::minimize;
   double minimum_effect = 0;  // smaller differences are ties
+  // What a better score may cost, by name: metrics of the trials, or one of those below, which overnight measures
+  // itself. Reports set the results against them; they rank nothing.
+  std::map<std::string, Direction> tradeoffs = {};
   bool operator==(const Objective&) const = default;
 };
 

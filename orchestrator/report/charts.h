@@ -22,6 +22,7 @@ std::string history_chart(const ReportData& data, const Findings& found);
 std::string slots_chart(const ReportData& data);
 std::string budgets_chart(const ReportData& data);
 std::string parameter_charts(const ReportData& data, const Findings& found);
+std::string tradeoffs_chart(const ReportData& data, const Findings& found);
 
 // ---- shared by them ----
 

@@ -200,6 +200,7 @@ std::string to_html(const ReportData& data, const Findings& found) {
   out += cards(data, found);
   out += section("facts", "The run", facts_list(data, found));
   out += section("ranking", "Ranked results", ranking_table(data, found));
+  out += section("tradeoffs", "What a better score costs", tradeoffs_chart(data, found) + tradeoffs_table(data, found));
   out += section("history", "Optimization history", history_chart(data, found));
   out += section("parameters", "What each parameter did", parameter_charts(data, found));
   out += section("slots", "What the slots did", slots_chart(data));

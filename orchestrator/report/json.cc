@@ -5,6 +5,7 @@
 
 #include "orchestrator/core/codec.h"
 #include "orchestrator/report/budget_lines.h"
+#include "orchestrator/report/tradeoffs.h"
 #include "orchestrator/report/words.h"
 #include "orchestrator/report/writers.h"
 
@@ -49,6 +50,20 @@ json result_json(const Result& result) {
            {"cost", cost_json(result.used)}};
   if (result.gain)
     out["gain_over_baseline"] = {{"value", result.gain->value}, {"interval", interval_json(result.gain->interval)}};
+  return out;
+}
+
+json tradeoffs_json(const ReportData& data, const Findings& found) {
+  json out = json::array();
+  const Tradeoffs tradeoffs = tradeoffs_of(data, found);
+  for (const Weighed& point : tradeoffs.points) {
+    json costs = json::object();
+    for (std::size_t i = 0; i < tradeoffs.metrics.size(); ++i) costs[tradeoffs.metrics[i]] = point.costs[i];
+    out.push_back({{"experiment", core::number(point.result->record->experiment)},
+                   {"mean", point.result->judged().mean},
+                   {"costs", costs},
+                   {"not_beaten", point.best}});
+  }
   return out;
 }
 
@@ -176,6 +191,7 @@ std::string to_json(const ReportData& data, const Findings& found) {
            {"noise", nullptr},
            {"baseline", found.baseline ? result_json(*found.baseline) : json(nullptr)},
            {"ranking", ranked},
+           {"tradeoffs", tradeoffs_json(data, found)},
            {"budgets", budgets_json(data)},
            {"failures", failures_json(found)},
            {"proposers", proposers_json(found)},

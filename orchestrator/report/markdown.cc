@@ -5,6 +5,7 @@
 
 #include "orchestrator/report/budget_lines.h"
 #include "orchestrator/report/facts.h"
+#include "orchestrator/report/tradeoffs.h"
 #include "orchestrator/report/words.h"
 #include "orchestrator/report/writers.h"
 
@@ -50,6 +51,26 @@ std::string ranking(const ReportData& data, const Findings& found) {
   if (end < found.ranked.size())
     out += fmt::format("{} more are in the CSV and JSON forms.\n", found.ranked.size() - end);
   return out + "\n";
+}
+
+std::string tradeoffs(const ReportData& data, const Findings& found) {
+  const Tradeoffs tradeoffs = tradeoffs_of(data, found);
+  if (tradeoffs.metrics.empty()) return "";
+  std::vector<std::string> names{"experiment", markdown(data.run.study.objective.metric, 60)};
+  for (const std::string& metric : tradeoffs.metrics) names.push_back(markdown(metric, 64));
+  names.push_back("parameters");
+  std::string out = "## What a better score costs\n\n" + head(names);
+  std::size_t best = 0;
+  for (const Weighed& point : tradeoffs.points) {
+    if (!point.best || ++best > rows_max) continue;
+    std::vector<std::string> cells{"#" + std::to_string(core::number(point.result->record->experiment)),
+                                   estimate_words(point.result->estimate)};
+    for (std::size_t i = 0; i < point.costs.size(); ++i)
+      cells.push_back(cost_words(tradeoffs.metrics[i], point.costs[i]));
+    cells.push_back(markdown(params_words(point.result->record->params), 600));
+    out += row(cells);
+  }
+  return out + fmt::format("\nNo other of {} results beats these in everything.\n\n", tradeoffs.points.size());
 }
 
 std::string budgets(const ReportData& data) {
@@ -110,7 +131,7 @@ std::string to_markdown(const ReportData& data, const Findings& found) {
   if (!found.verdict.log_tail.empty())
     out += "The end of its log:\n\n" + fenced(last_lines(found.verdict.log_tail, 30));
   for (const auto& [name, value] : facts_of(data, found)) out += "- **" + name + "**: " + markdown(value, 700) + "\n";
-  out += "\n" + ranking(data, found) + budgets(data) + failures(found) + proposers(found);
+  out += "\n" + ranking(data, found) + tradeoffs(data, found) + budgets(data) + failures(found) + proposers(found);
   const auto notes = notes_that_matter(data, notes_max);
   if (!notes.empty()) out += "## What happened\n\n";
   for (const core::Note* note : notes)

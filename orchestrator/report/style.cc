@@ -64,6 +64,7 @@ svg text{fill:var(--dim);font-variant-numeric:tabular-nums}svg .label{fill:var(-
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;padding:0;margin:8px 0 0;font-size:13px;color:var(--dim)}
 .legend li{display:flex;align-items:center;gap:6px}.legend svg{width:22px;height:12px;flex:none}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:12px 18px}
+.panels.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr))}
 .meter{width:100%;min-width:120px;height:9px;border-radius:4px}.bar-cell{width:32%;vertical-align:middle}
 .grid{stroke:var(--grid);stroke-width:1}
 .band{fill:var(--cb);opacity:.17}.baseline{stroke:var(--cb);stroke-width:1.4;stroke-dasharray:5 4;fill:none}

@@ -6,6 +6,7 @@
 
 #include "orchestrator/report/charts.h"
 #include "orchestrator/report/facts.h"
+#include "orchestrator/report/tradeoffs.h"
 #include "orchestrator/report/words.h"
 #include "orchestrator/report/writers.h"
 
@@ -104,6 +105,14 @@ std::string ranking_caption(const Findings& found, std::size_t shown) {
   return caption;
 }
 
+std::string tradeoffs_caption(const Tradeoffs& tradeoffs, std::size_t best) {
+  std::string caption = fmt::format("{} of {} results are beaten by none in everything", best, tradeoffs.points.size());
+  if (best > rows_max) caption += fmt::format("; the first {} stand here", rows_max);
+  if (tradeoffs.incomplete > 0)
+    caption += fmt::format("; {} lack one of the numbers and are left out", tradeoffs.incomplete);
+  return caption + ".";
+}
+
 }  // namespace
 
 std::string ranking_table(const ReportData& data, const Findings& found) {
@@ -127,6 +136,32 @@ std::string ranking_table(const ReportData& data, const Findings& found) {
     more = fmt::format("<details><summary>{} more of the search</summary>{}</details>\n", end - open_end,
                        ranking_of(run, more));
   return ranking_of(run, rows) + more + "<p class=\"caption\">" + html(ranking_caption(found, end), 1500) + "</p>\n";
+}
+
+std::string tradeoffs_table(const ReportData& data, const Findings& found) {
+  const Tradeoffs tradeoffs = tradeoffs_of(data, found);
+  if (tradeoffs.metrics.empty()) return "";
+  std::string rows;
+  std::size_t best = 0;
+  for (const Weighed& point : tradeoffs.points) {
+    if (!point.best || ++best > rows_max) continue;
+    const Result& result = *point.result;
+    rows += fmt::format("<tr><th scope=\"row\" class=\"num\">#{}</th>", core::number(result.record->experiment)) +
+            num(html(estimate_words(result.estimate)));
+    for (std::size_t i = 0; i < point.costs.size(); ++i)
+      rows += num(html(cost_words(tradeoffs.metrics[i], point.costs[i])));
+    rows += fmt::format("<td>{}</td><td class=\"params\">{}</td></tr>\n",
+                        result.confirmed()                                  ? "confirmed"
+                        : result.record->purpose == core::Purpose::baseline ? "baseline"
+                                                                            : "search only",
+                        params_cell(data.run, result));
+  }
+  if (rows.empty()) return "<p class=\"caption\">" + html(tradeoffs_caption(tradeoffs, best)) + "</p>\n";
+  std::string columns = th("exp.", true) + th(html(data.run.study.objective.metric, 40), true);
+  for (const std::string& metric : tradeoffs.metrics) columns += th(html(metric, 64), true);
+  return "<div class=\"wide\"><table><thead><tr>" + columns + th("status") + th("parameters") +
+         "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n<p class=\"caption\">" +
+         html(tradeoffs_caption(tradeoffs, best)) + "</p>\n";
 }
 
 std::string failures_table(const ReportData&, const Findings& found) {

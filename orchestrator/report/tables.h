@@ -8,6 +8,7 @@
 namespace overnight::report {
 
 std::string ranking_table(const ReportData& data, const Findings& found);
+std::string tradeoffs_table(const ReportData& data, const Findings& found);
 std::string failures_table(const ReportData& data, const Findings& found);
 std::string proposers_table(const ReportData& data, const Findings& found);
 std::string notes_table(const ReportData& data);

@@ -109,6 +109,20 @@ void Places::locate(StudyError& finding) const {
   }
 }
 
+void read_tradeoffs(Section& objective, core::Objective& out) {
+  auto section = objective.section("tradeoffs");
+  if (!section) return;
+  for (const Node::Entry& entry : section->entries()) {
+    std::string direction;
+    if (!good_name(entry.key)) section->error(entry.key, name_rule);
+    if (entry.key == out.metric) section->error(entry.key, "is the objective itself");
+    if (section->choice(entry.key, direction, {"minimize", "maximize"}))
+      out.tradeoffs[entry.key] = direction == "maximize" ? core::Direction::maximize : core::Direction::minimize;
+  }
+  if (out.tradeoffs.size() > core::tradeoffs_max)
+    objective.error("tradeoffs", "are more than " + std::to_string(core::tradeoffs_max));
+}
+
 void read_objective(Section& study, core::Study& out) {
   study.require("objective");
   auto objective = study.section("objective");
@@ -122,6 +136,7 @@ void read_objective(Section& study, core::Study& out) {
   out.objective.direction = direction == "maximize" ? core::Direction::maximize : core::Direction::minimize;
   if (objective->real("minimum_effect", out.objective.minimum_effect) && out.objective.minimum_effect < 0)
     objective->error("minimum_effect", "must not be negative; it is the smallest difference that matters");
+  read_tradeoffs(*objective, out.objective);
   objective->not_yet("constraints", "constraints are");
   objective->not_yet("guards", "guards are");
   objective->finish();

@@ -60,6 +60,7 @@ Study any_study() {
   study.owner = any_text();
   study.objective.direction = *rc::gen::element(Direction::minimize, Direction::maximize);
   study.objective.minimum_effect = any_real();
+  study.objective.tradeoffs = {{any_text(), *rc::gen::element(Direction::minimize, Direction::maximize)}};
   study.task.build = PhaseSpec{{any_text()}, Millis::of(any_count()), Millis::of(any_count()), 2, seconds(1), {}};
   study.task.train.metrics = {{any_text(), any_text()}};
   study.task.seed = {*rc::gen::element(SeedDelivery::Kind::env, SeedDelivery::Kind::replace), any_text(), any_text()};

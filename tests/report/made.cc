@@ -77,6 +77,7 @@ core::TrialRecord& Made::trial(core::ExperimentId experiment, core::Purpose purp
 
   core::TrialRecord record;
   record.trial = core::TrialId{next_trial_++};
+  record.last_attempt = attempt.attempt;
   record.experiment = experiment;
   record.run = data.run.id;
   record.purpose = purpose;

@@ -13,7 +13,8 @@ const std::string everything = R"yaml(study: tiny-lm
 owner: A team
 purpose: To see what the parser takes.
 seed: 7
-objective: {metric: val_bpb, direction: maximize, minimum_effect: 0.002}
+objective: {metric: val_bpb, direction: maximize, minimum_effect: 0.002,
+            tradeoffs: {train_seconds: minimize, tokens_per_second: maximize}}
 task:
   workspace: {path: sub/../code}
   build: {command: make -j2 "all of it", timeout: 2m}
@@ -78,7 +79,11 @@ TEST(Parse, ReadsWhatTheTaskIsAndMayUse) {
   EXPECT_EQ(study.owner, "A team");
   EXPECT_EQ(study.purpose, "To see what the parser takes.");
   EXPECT_EQ(study.seed, 7);
-  EXPECT_EQ(study.objective, (core::Objective{"val_bpb", core::Direction::maximize, 0.002}));
+  EXPECT_EQ(study.objective, (core::Objective{"val_bpb",
+                                              core::Direction::maximize,
+                                              0.002,
+                                              {{"train_seconds", core::Direction::minimize},
+                                               {"tokens_per_second", core::Direction::maximize}}}));
   EXPECT_EQ(task.workspace, "/tmp/code");
   EXPECT_EQ(task.build->command, (std::vector<std::string>{"make", "-j2", "all of it"}));
   EXPECT_EQ(task.build->timeout, core::seconds(120));

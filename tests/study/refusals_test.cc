@@ -65,6 +65,13 @@ TEST(Refusal, OfHeadAndObjective) {
       {{"objective={metric: loss}"}, "objective.direction: is missing"},
       {{"objective.metric=\"a b\""}, "objective.metric: \"a b\": a name has"},
       {{"objective.minimum_effect=-1"}, "must not be negative"},
+      {{"objective.tradeoffs=[a]"}, "objective.tradeoffs: must be"},
+      {{"objective.tradeoffs.speed=faster"}, "objective.tradeoffs.speed: \"faster\" is not known here"},
+      {{"objective.tradeoffs={7up: minimize}"}, "a name has letters"},
+      {{"objective.tradeoffs={loss: minimize}"}, "objective.tradeoffs.loss: is the objective itself"},
+      {{"objective.tradeoffs={a: minimize, b: minimize, c: minimize, d: minimize, e: minimize, f: minimize, g: "
+        "minimize}"},
+       "objective.tradeoffs: are more than 6"},
       {{"objective.minimum_effect=tiny"}, "\"tiny\" is not a number"},
       {{"objective.minimum_effect=.inf"}, "is not a number"},
   });

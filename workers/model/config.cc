@@ -45,11 +45,11 @@ struct Text {
 };
 constexpr Text texts[] = {{"mixer", &ModelConfig::mixer}, {"window", &ModelConfig::window}, {"mlp", &ModelConfig::mlp}};
 
-struct Real {
+struct RealField {
   const char* name;
   double ModelConfig::*member;
 };
-constexpr Real reals[] = {{"rope_base", &ModelConfig::rope_base}, {"softcap", &ModelConfig::softcap}};
+constexpr RealField reals[] = {{"rope_base", &ModelConfig::rope_base}, {"softcap", &ModelConfig::softcap}};
 
 constexpr double rope_base_low = 2, rope_base_high = 1e8, softcap_high = 1e4;
 constexpr std::size_t pattern_letters_max = 128;
@@ -136,7 +136,7 @@ std::string why_impossible(const ModelConfig& config) {
 
 std::string config_to_json(const ModelConfig& config) {
   json j{{"architecture", architecture}};
-  for (const Real& real : reals) j[real.name] = config.*real.member;
+  for (const RealField& real : reals) j[real.name] = config.*real.member;
   for (const Text& text : texts) j[text.name] = config.*text.member;
   for (const Field& field : fields) j[field.name] = config.*field.member;
   return j.dump(2) + "\n";
@@ -159,7 +159,7 @@ budgets::Result<ModelConfig, std::string> config_from_json(const std::string& te
       config.*field.member = value.get<std::string>();
       known = true;
     }
-    for (const Real& field : reals) {
+    for (const RealField& field : reals) {
       if (name != field.name) continue;
       if (!value.is_number()) return budgets::unexpected(name + ": " + value.dump() + " is not a number");
       config.*field.member = value.get<double>();

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 namespace {
 
 constexpr std::size_t alignment = 16;  // floats: one cache line, one AVX-512 register
@@ -122,14 +122,14 @@ double Graph::forward_flops() const {
   return sum;
 }
 
-float* Graph::value(Memory& memory, TensorId id) const { return memory.arena + tensors_[id.index].value_at; }
+Real* Graph::value(Memory& memory, TensorId id) const { return memory.arena + tensors_[id.index].value_at; }
 
-const float* Graph::read(const Memory& memory, TensorId id) const {
+const Real* Graph::read(const Memory& memory, TensorId id) const {
   const Tensor& tensor = tensors_[id.index];
   return (tensor.parameter ? memory.parameters : memory.arena) + tensor.value_at;
 }
 
-float* Graph::gradient(Memory& memory, TensorId id) const {
+Real* Graph::gradient(Memory& memory, TensorId id) const {
   const Tensor& tensor = tensors_[id.index];
   return (tensor.parameter ? memory.parameter_gradients : memory.arena) + tensor.gradient_at;
 }
@@ -150,4 +150,4 @@ void Graph::backward(Memory& memory) const {
   }
 }
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "workers/model/real.h"
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 
 struct TensorId {
   std::size_t index = 0;
@@ -63,13 +64,13 @@ double thread_seconds();
 
 // The memory of one lane while it works.
 struct Memory {
-  const kernels::Backend* backend = nullptr;
-  const float* parameters = nullptr;
-  float* parameter_gradients = nullptr;  // null in inference
-  float* arena = nullptr;
+  const kernels::BackendOf<Real>* backend = nullptr;
+  const Real* parameters = nullptr;
+  Real* parameter_gradients = nullptr;  // null in inference
+  Real* arena = nullptr;
   const std::int32_t* inputs = nullptr;
   const std::int32_t* targets = nullptr;
-  float loss_scale = 0;                     // 0: no gradients
+  Real loss_scale = 0;                      // 0: no gradients
   double loss = 0;                          // sum in nats, out
   const std::atomic<bool>* stop = nullptr;  // once true, a pass ends after the op that runs; what it made is of no use
   Profile* profile = nullptr;               // null: time is not taken
@@ -111,10 +112,10 @@ class Graph {
   double forward_flops() const;
   const std::vector<std::unique_ptr<Op>>& ops() const { return ops_; }
 
-  float* value(Memory& memory, TensorId id) const;  // of an activation
-  const float* read(const Memory& memory, TensorId id) const;
-  float* gradient(Memory& memory, TensorId id) const;
-  float* scratch(Memory& memory) const { return memory.arena + scratch_at_; }  // shared by all ops: always in the cache
+  Real* value(Memory& memory, TensorId id) const;  // of an activation
+  const Real* read(const Memory& memory, TensorId id) const;
+  Real* gradient(Memory& memory, TensorId id) const;
+  Real* scratch(Memory& memory) const { return memory.arena + scratch_at_; }  // shared by all ops: always in the cache
 
   void forward(Memory& memory) const;
   void backward(Memory& memory) const;
@@ -128,4 +129,4 @@ class Graph {
   std::size_t scratch_at_ = 0;
 };
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

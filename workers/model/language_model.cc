@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <random>
+#include <vector>
 
 #include "workers/model/mixers.h"
 #include "workers/model/ops.h"
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 namespace {
 
 double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1.0p-53; }
@@ -212,7 +214,7 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
                             ? table
                             : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
                  rstd = builder.kept("rstd", 1);
-  const auto softcap = static_cast<float>(config.softcap);
+  const auto softcap = static_cast<Real>(config.softcap);
   if (purpose == Graph::Purpose::training) {
     g.add(norm_head_loss(g, rstd, stream, head, softcap));
   } else {
@@ -256,13 +258,57 @@ double drawn(const Tensor& tensor, std::size_t index, std::mt19937_64& random) {
 
 }  // namespace
 
-void initialize(const Graph& graph, float* parameters, std::uint64_t seed) {
+namespace {
+
+// Gram-Schmidt on vectors of a normal distribution, in doubles: `count` of them of length `size`, each of norm 1.
+std::vector<double> at_right_angles(std::size_t count, std::size_t size, std::mt19937_64& random) {
+  std::vector<double> vectors(count * size);
+  for (double& one : vectors) one = normal(random);
+  const auto product = [&](std::size_t a, std::size_t b) {
+    return std::inner_product(&vectors[a * size], &vectors[a * size] + size, &vectors[b * size], 0.0);
+  };
+  for (std::size_t v = 0; v < count; ++v) {
+    for (std::size_t before = 0; before < v; ++before) {
+      const double share = product(v, before);
+      for (std::size_t i = 0; i < size; ++i) vectors[v * size + i] -= share * vectors[before * size + i];
+    }
+    const double length = std::sqrt(product(v, v));
+    for (std::size_t i = 0; i < size; ++i) vectors[v * size + i] /= length;
+  }
+  return vectors;
+}
+
+void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, MatrixInit matrices, double scale) {
+  const double deviation = scale / std::sqrt(static_cast<double>(tensor.columns));
+  if (matrices == MatrixInit::orthogonal) {
+    const bool wide = tensor.columns >= tensor.rows;
+    const std::size_t count = wide ? tensor.rows : tensor.columns, size = wide ? tensor.columns : tensor.rows;
+    const std::vector<double> vectors = at_right_angles(count, size, random);
+    const double length = deviation * std::sqrt(static_cast<double>(size));
+    for (std::size_t i = 0; i < tensor.count(); ++i) {
+      const std::size_t row = i / tensor.columns, column = i % tensor.columns;
+      at[i] = static_cast<Real>(length * vectors[wide ? row * size + column : column * size + row]);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < tensor.count(); ++i)
+    at[i] = static_cast<Real>(matrices == MatrixInit::normal ? deviation * normal(random)
+                                                             : scale * drawn(tensor, i, random));
+}
+
+}  // namespace
+
+void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices, double scale) {
   std::mt19937_64 random(seed);
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
-    float* at = parameters + tensor.value_at;
-    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<float>(drawn(tensor, i, random));
+    Real* at = parameters + tensor.value_at;
+    if (tensor.initial == Initial::fan_in) {
+      draw_matrix(tensor, at, random, matrices, scale);
+      continue;
+    }
+    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<Real>(drawn(tensor, i, random));
   }
 }
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

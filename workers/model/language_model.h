@@ -6,7 +6,7 @@
 #include "workers/model/config.h"
 #include "workers/model/graph.h"
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 
 struct LanguageModel {
   Graph graph;
@@ -16,7 +16,12 @@ struct LanguageModel {
 // For `batch` sequences of config.context tokens. `config` must be possible (config.h).
 LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, Graph::Purpose purpose);
 
-// Fills the parameters as their tensors say (Initial). The same on every platform for the same seed.
-void initialize(const Graph& graph, float* parameters, std::uint64_t seed);
+// How matrices begin (Initial::fan_in): each number drawn by itself, or the whole with rows, or columns if they are
+// fewer, at right angles to each other; of variance scale^2 / columns in any case.
+enum class MatrixInit { uniform, normal, orthogonal };
 
-}  // namespace overnight::workers
+// Fills the parameters as their tensors say (Initial). The same on every platform for the same seed.
+void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices = MatrixInit::uniform,
+                double scale = 1);
+
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

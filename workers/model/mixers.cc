@@ -3,21 +3,21 @@
 #include <cstring>
 #include <utility>
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 namespace {
 
 using Ids = std::vector<TensorId>;
 
 // Takes pieces of the shared scratch, one after the other.
 struct Pieces {
-  float* at;
-  float* take(std::size_t floats) { return std::exchange(at, at + floats); }
+  Real* at;
+  Real* take(std::size_t floats) { return std::exchange(at, at + floats); }
 };
 
 // The gradient of read tensor `index` begins at zero if nobody has written it.
 void begin_gradients(const Graph& g, Memory& m, const Ids& parameters, const std::vector<bool>& adds) {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!adds[i + 1]) std::memset(g.gradient(m, parameters[i]), 0, g.tensor(parameters[i]).count() * sizeof(float));
+    if (!adds[i + 1]) std::memset(g.gradient(m, parameters[i]), 0, g.tensor(parameters[i]).count() * sizeof(Real));
   }
 }
 
@@ -64,13 +64,13 @@ struct Mamba2 final : Op {
 
   // Pointers to one sequence's part.
   struct Sequence {
-    const float *z, *in, *raw_step, *x, *b, *c;
-    float *convolved, *step, *decay, *y, *states, *rstd;
+    const Real *z, *in, *raw_step, *x, *b, *c;
+    Real *convolved, *step, *decay, *y, *states, *rstd;
   };
   Sequence sequence(const Graph& g, Memory& m, std::size_t n) const {
     const std::size_t row = n * s.context;
-    const float* projection = g.read(m, t.projection) + row * projected;
-    float* convolved = g.value(m, t.convolved) + row * channels;
+    const Real* projection = g.read(m, t.projection) + row * projected;
+    Real* convolved = g.value(m, t.convolved) + row * channels;
     return {projection,
             projection + inner,
             projection + steps_at,
@@ -84,16 +84,16 @@ struct Mamba2 final : Op {
             g.value(m, t.states) + n * s.states(),
             g.value(m, t.rstd) + row};
   }
-  kernels::StateSpaceOf<const float> scan(const Sequence& q) const {
+  kernels::StateSpaceOf<const Real> scan(const Sequence& q) const {
     return {q.c, q.b, q.x, q.decay, q.step, nullptr, channels, channels};
   }
-  kernels::GateOf<const float> gate(const Sequence& q) const { return {q.y, q.x, q.z, channels, projected}; }
+  kernels::GateOf<const Real> gate(const Sequence& q) const { return {q.y, q.x, q.z, channels, projected}; }
 
   void forward(const Graph& g, Memory& m) const override {
-    const kernels::Backend& k = *m.backend;
+    const kernels::BackendOf<Real>& k = *m.backend;
     for (std::size_t n = 0; n < all.batch; ++n) {
       const Sequence q = sequence(g, m, n);
-      float* out = g.value(m, t.out) + n * s.context * inner;
+      Real* out = g.value(m, t.out) + n * s.context * inner;
       k.convolution_forward(q.convolved, q.in, projected, {g.read(m, t.taps), g.read(m, t.taps_bias)}, 1, s.context,
                             channels, taps);
       k.mamba2_forward(q.step, q.decay, q.raw_step, projected, g.read(m, t.step_bias), g.read(m, t.log_rate), s.context,
@@ -106,17 +106,17 @@ struct Mamba2 final : Op {
   }
 
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    const kernels::Backend& k = *m.backend;
+    const kernels::BackendOf<Real>& k = *m.backend;
     begin_gradients(g, m, parameters(), adds);
     for (std::size_t n = 0; n < all.batch; ++n) {
       const Sequence q = sequence(g, m, n);
       Pieces pieces{g.scratch(m)};
-      float *gated = pieces.take(s.context * inner), *normed = pieces.take(s.context * inner),
-            *dy = pieces.take(s.context * inner), *dconvolved = pieces.take(s.context * channels),
-            *ddecay = pieces.take(s.context * s.heads), *dstep = pieces.take(s.context * s.heads),
-            *one_token = pieces.take(channels);
-      const float* dout = g.gradient(m, t.out) + n * s.context * inner;
-      float* dprojection = g.gradient(m, t.projection) + n * s.context * projected;
+      Real *gated = pieces.take(s.context * inner), *normed = pieces.take(s.context * inner),
+           *dy = pieces.take(s.context * inner), *dconvolved = pieces.take(s.context * channels),
+           *ddecay = pieces.take(s.context * s.heads), *dstep = pieces.take(s.context * s.heads),
+           *one_token = pieces.take(channels);
+      const Real* dout = g.gradient(m, t.out) + n * s.context * inner;
+      Real* dprojection = g.gradient(m, t.projection) + n * s.context * projected;
       k.gate_forward(gated, gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
       k.rmsnorm_forward(normed, q.rstd, gated, s.context, inner);
       k.gain_backward(normed, g.gradient(m, t.gain), dout, normed, g.read(m, t.gain), s.context, inner);
@@ -175,9 +175,9 @@ struct Mamba3 final : Op {
            kernels::state_space_scratch(s);
   }
 
-  kernels::Mamba3Of<float> made(const Graph& g, Memory& m, std::size_t n) const {
+  kernels::Mamba3Of<Real> made(const Graph& g, Memory& m, std::size_t n) const {
     const std::size_t row = n * s.context, apart = all.batch * s.context * s.heads;
-    float* steps = g.value(m, t.steps) + row * s.heads;
+    Real* steps = g.value(m, t.steps) + row * s.heads;
     return {g.value(m, t.queries) + row * turned,
             g.value(m, t.keys) + row * turned,
             steps,
@@ -193,36 +193,36 @@ struct Mamba3 final : Op {
     return {projection + 2 * inner, projection + 2 * inner + keys, steps,    steps + s.heads,
             steps + 2 * s.heads,    steps + 3 * s.heads,           projected};
   }
-  kernels::Mamba3ParametersOf<const float> read_parameters(const Graph& g, const Memory& m) const {
+  kernels::Mamba3ParametersOf<const Real> read_parameters(const Graph& g, const Memory& m) const {
     return {g.read(m, t.step_bias), g.read(m, t.key_gain), g.read(m, t.query_gain), g.read(m, t.key_bias),
             g.read(m, t.query_bias)};
   }
-  kernels::GateParametersOf<const float> gate_parameters(const Graph& g, const Memory& m) const {
+  kernels::GateParametersOf<const Real> gate_parameters(const Graph& g, const Memory& m) const {
     return {g.read(m, t.skip), many() ? g.read(m, t.spread_gate) : nullptr, many() ? g.read(m, t.mix) : nullptr};
   }
   // What goes into the state: x itself, or spread over ranks into `room`.
   struct Values {
-    const float* at;
+    const Real* at;
     std::size_t stride;
   };
-  Values values(const Graph& g, const Memory& m, const float* projection, float* room) const {
+  Values values(const Graph& g, const Memory& m, const Real* projection, Real* room) const {
     if (!many()) return {projection + inner, projected};
     m.backend->spread_forward(room, projection + inner, projected, g.read(m, t.spread), s.context, s.rank, inner);
     return {room, inner};
   }
-  kernels::StateSpaceOf<const float> scan(const kernels::Mamba3Of<float>& made, Values v) const {
+  kernels::StateSpaceOf<const Real> scan(const kernels::Mamba3Of<Real>& made, Values v) const {
     return {made.q, made.k, v.at, made.decay, made.weight, made.own, s.heads * s.state, v.stride};
   }
 
   void forward(const Graph& g, Memory& m) const override {
-    const kernels::Backend& k = *m.backend;
+    const kernels::BackendOf<Real>& k = *m.backend;
     for (std::size_t n = 0; n < all.batch; ++n) {
       const std::size_t row = n * s.context;
-      const float* projection = g.read(m, t.projection) + row * projected;
+      const Real* projection = g.read(m, t.projection) + row * projected;
       const auto ready = made(g, m, n);
       Pieces pieces{g.scratch(m)};
       const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
-      float* y = g.value(m, t.y) + row * s.rank * inner;
+      Real* y = g.value(m, t.y) + row * s.rank * inner;
       k.mamba3_forward(ready, parts(projection), read_parameters(g, m), shape);
       k.state_space_forward(y, inner, g.value(m, t.states) + n * s.states(), scan(ready, v), pieces.at, s);
       k.gate_forward(g.value(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m),
@@ -231,21 +231,21 @@ struct Mamba3 final : Op {
   }
 
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    const kernels::Backend& k = *m.backend;
+    const kernels::BackendOf<Real>& k = *m.backend;
     begin_gradients(g, m, parameters(), adds);
     for (std::size_t n = 0; n < all.batch; ++n) {
       const std::size_t row = n * s.context;
-      const float* projection = g.read(m, t.projection) + row * projected;
-      float* dprojection = g.gradient(m, t.projection) + row * projected;
+      const Real* projection = g.read(m, t.projection) + row * projected;
+      Real* dprojection = g.gradient(m, t.projection) + row * projected;
       const auto ready = made(g, m, n);
       Pieces pieces{g.scratch(m)};
       const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
-      float *dy = pieces.take(s.context * s.rank * inner), *dspread = pieces.take(s.context * s.rank * inner),
-            *dq = pieces.take(s.context * turned), *dk = pieces.take(s.context * turned),
-            *ddecay = pieces.take(s.context * s.heads), *dweight = pieces.take(s.context * s.heads),
-            *down = pieces.take(s.context * s.heads), *turning = pieces.take(shape.scratch());
-      float* dv = many() ? dspread : dprojection + inner;
-      const float* y = g.value(m, t.y) + row * s.rank * inner;
+      Real *dy = pieces.take(s.context * s.rank * inner), *dspread = pieces.take(s.context * s.rank * inner),
+           *dq = pieces.take(s.context * turned), *dk = pieces.take(s.context * turned),
+           *ddecay = pieces.take(s.context * s.heads), *dweight = pieces.take(s.context * s.heads),
+           *down = pieces.take(s.context * s.heads), *turning = pieces.take(shape.scratch());
+      Real* dv = many() ? dspread : dprojection + inner;
+      const Real* y = g.value(m, t.y) + row * s.rank * inner;
       const auto gradient = [&](TensorId id) { return g.gradient(m, id); };
       k.gate_backward(
           {dy, nullptr, dprojection, 0, projected},
@@ -258,8 +258,8 @@ struct Mamba3 final : Op {
       if (many())
         k.spread_backward(dprojection + inner, gradient(t.spread), dspread, projection + inner, projected,
                           g.read(m, t.spread), s.context, s.rank, inner);
-      const kernels::Mamba3Of<const float> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
-                                                ready.own, ready.step, ready.angles, ready.rstd};
+      const kernels::Mamba3Of<const Real> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
+                                               ready.own, ready.step, ready.angles, ready.rstd};
       k.mamba3_backward(parts(dprojection),
                         {gradient(t.step_bias), gradient(t.key_gain), gradient(t.query_gain), gradient(t.key_bias),
                          gradient(t.query_bias)},
@@ -285,14 +285,14 @@ struct GatedConvolution final : Op {
   double flops() const override { return 2.0 * static_cast<double>(batch * context * width * taps); }
   std::size_t scratch_floats() const override { return (context + 1) * width; }
   kernels::StateSpaceShape gate_shape() const { return {.heads = 1, .head_size = width}; }
-  kernels::ConvolutionOf<const float> filter(const Graph& g, const Memory& m) const {
+  kernels::ConvolutionOf<const Real> filter(const Graph& g, const Memory& m) const {
     return {g.read(m, t.taps), g.read(m, t.taps_bias)};
   }
 
   void forward(const Graph& g, Memory& m) const override {
     for (std::size_t n = 0; n < batch; ++n) {
-      const float* projection = g.read(m, t.projection) + n * context * 2 * width;
-      float* convolved = g.value(m, t.convolved) + n * context * width;
+      const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
+      Real* convolved = g.value(m, t.convolved) + n * context * width;
       m.backend->convolution_forward(convolved, projection + width, 2 * width, filter(g, m), 1, context, width, taps);
       m.backend->gate_forward(g.value(m, t.out) + n * context * width,
                               {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
@@ -301,11 +301,11 @@ struct GatedConvolution final : Op {
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     begin_gradients(g, m, {t.taps, t.taps_bias}, adds);
     for (std::size_t n = 0; n < batch; ++n) {
-      const float* projection = g.read(m, t.projection) + n * context * 2 * width;
-      float* dprojection = g.gradient(m, t.projection) + n * context * 2 * width;
-      const float* convolved = g.read(m, t.convolved) + n * context * width;
+      const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
+      Real* dprojection = g.gradient(m, t.projection) + n * context * 2 * width;
+      const Real* convolved = g.read(m, t.convolved) + n * context * width;
       Pieces pieces{g.scratch(m)};
-      float *dconvolved = pieces.take(context * width), *one_token = pieces.take(width);
+      Real *dconvolved = pieces.take(context * width), *one_token = pieces.take(width);
       m.backend->gate_backward({dconvolved, nullptr, dprojection, 0, 2 * width}, {},
                                g.gradient(m, t.out) + n * context * width,
                                {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
@@ -330,4 +330,4 @@ std::unique_ptr<Op> gated_convolution(const Graph& graph, const ConvolutionTenso
   return std::make_unique<GatedConvolution>(graph, tensors, batch, taps);
 }
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

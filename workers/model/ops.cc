@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 namespace {
 
 using Ids = std::vector<TensorId>;
@@ -26,17 +26,17 @@ double product_flops(std::size_t rows, std::size_t inputs, std::size_t outputs) 
 }
 
 // to = from, or to += from.
-void pass_on(const Memory& m, float* to, const float* from, std::size_t count, bool add) {
+void pass_on(const Memory& m, Real* to, const Real* from, std::size_t count, bool add) {
   if (add) {
     m.backend->add(to, from, count);
   } else {
-    std::memcpy(to, from, count * sizeof(float));
+    std::memcpy(to, from, count * sizeof(Real));
   }
 }
 
 // A parameter's gradient that ops add to begins at zero, if nobody has written it.
 void begin_gradient(const Graph& g, Memory& m, TensorId parameter, bool adds) {
-  if (!adds) std::memset(g.gradient(m, parameter), 0, g.tensor(parameter).count() * sizeof(float));
+  if (!adds) std::memset(g.gradient(m, parameter), 0, g.tensor(parameter).count() * sizeof(Real));
 }
 
 struct Embedding final : Op {
@@ -96,15 +96,15 @@ struct ResidualLinear final : Op {
   double flops() const override { return product_flops(rows, inputs, outputs); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
-      float* to = g.value(m, out) + from * outputs;
-      std::memcpy(to, g.read(m, residual) + from * outputs, count * outputs * sizeof(float));
+      Real* to = g.value(m, out) + from * outputs;
+      std::memcpy(to, g.read(m, residual) + from * outputs, count * outputs * sizeof(Real));
       kernels::linear_forward(*m.backend, to, g.read(m, in) + from * inputs, g.read(m, weights), count, inputs, outputs,
                               true);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
-      const float* dout = g.gradient(m, out) + from * outputs;
+      const Real* dout = g.gradient(m, out) + from * outputs;
       kernels::linear_backward_input(*m.backend, g.gradient(m, in) + from * inputs, dout, g.read(m, weights), count,
                                      inputs, outputs, adds[0]);
       kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, g.read(m, in) + from * inputs, count,
@@ -124,10 +124,10 @@ struct NormedRows {
         rows(g.tensor(i).rows),
         width(g.tensor(i).columns),
         block(block_rows(rows, std::max(width, widest))) {}
-  void make(const Graph& g, Memory& m, float* to, std::size_t from, std::size_t count) const {
+  void make(const Graph& g, Memory& m, Real* to, std::size_t from, std::size_t count) const {
     m.backend->rmsnorm_forward(to, g.value(m, rstd) + from, g.read(m, in) + from * width, count, width);
   }
-  void pass_back(const Graph& g, Memory& m, const float* d, std::size_t from, std::size_t count, bool add) const {
+  void pass_back(const Graph& g, Memory& m, const Real* d, std::size_t from, std::size_t count, bool add) const {
     m.backend->rmsnorm_backward(g.gradient(m, in) + from * width, d, g.read(m, in) + from * width,
                                 g.read(m, rstd) + from, count, width, add);
   }
@@ -155,9 +155,9 @@ struct NormLinear final : Op {
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* x = g.scratch(m);
-      float* dx = x + normed.block * normed.width;
-      const float* dout = g.gradient(m, out) + from * outputs;
+      Real* x = g.scratch(m);
+      Real* dx = x + normed.block * normed.width;
+      const Real* dout = g.gradient(m, out) + from * outputs;
       normed.make(g, m, x, from, count);
       kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, x, count, normed.width, outputs,
                                        adds[1] || from > 0);
@@ -168,8 +168,8 @@ struct NormLinear final : Op {
 };
 
 // The rotary table is made once and shared by all lanes.
-std::shared_ptr<const std::vector<float>> turns_of(kernels::AttentionShape shape, double base) {
-  auto turns = std::make_shared<std::vector<float>>(shape.context * shape.head_size);
+std::shared_ptr<const std::vector<Real>> turns_of(kernels::AttentionShape shape, double base) {
+  auto turns = std::make_shared<std::vector<Real>>(shape.context * shape.head_size);
   kernels::rotary_table(turns->data(), shape.context, shape.head_size, base);
   return turns;
 }
@@ -179,7 +179,7 @@ struct NormQkv final : Op {
   TensorId qkv, rstd_qk, weights;
   kernels::AttentionShape shape;
   std::size_t outputs;
-  std::shared_ptr<const std::vector<float>> turns;
+  std::shared_ptr<const std::vector<Real>> turns;
   std::optional<ValueEmbedding> embedding;
   NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
           double base, std::optional<ValueEmbedding> e)
@@ -197,7 +197,7 @@ struct NormQkv final : Op {
     if (embedding) ids.insert(ids.end(), {embedding->table, embedding->gate});
     return ids;
   }
-  kernels::ValueEmbeddingOf<const float> read_embedding(const Graph& g, const Memory& m) const {
+  kernels::ValueEmbeddingOf<const Real> read_embedding(const Graph& g, const Memory& m) const {
     return {g.read(m, embedding->table), g.read(m, embedding->gate)};
   }
   Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
@@ -206,7 +206,7 @@ struct NormQkv final : Op {
   std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + outputs); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* product = g.scratch(m) + 2 * normed.block * normed.width;
+      Real* product = g.scratch(m) + 2 * normed.block * normed.width;
       normed.make(g, m, g.scratch(m), from, count);
       kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, weights), count, normed.width, outputs,
                               false);
@@ -215,7 +215,7 @@ struct NormQkv final : Op {
                                            shape, count);
       m.backend->qk_forward(product, g.value(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(),
                             shape, from, count);
-      std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(float));
+      std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(Real));
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
@@ -224,9 +224,9 @@ struct NormQkv final : Op {
       begin_gradient(g, m, embedding->gate, adds[3]);
     }
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* x = g.scratch(m);
-      float* dx = x + normed.block * normed.width;
-      float* dqkv = g.gradient(m, qkv) + from * outputs;
+      Real* x = g.scratch(m);
+      Real* dx = x + normed.block * normed.width;
+      Real* dqkv = g.gradient(m, qkv) + from * outputs;
       m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs,
                              g.read(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(), shape, from,
                              count);
@@ -290,7 +290,7 @@ struct NormMlp final : Op {
   std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + before + inner); }
 
   // What f gives, from the kept values.
-  const float* activated(const Memory& m, const float* kept, float* room, std::size_t count) const {
+  const Real* activated(const Memory& m, const Real* kept, Real* room, std::size_t count) const {
     if (f == Activation::relu2) return kept;
     if (f == Activation::gelu) {
       m.backend->gelu_forward(room, kept, count * inner);
@@ -300,7 +300,7 @@ struct NormMlp final : Op {
     return room;
   }
   // d [count, before], from the gradient of what f gives. For relu2 and gelu both may be the same.
-  void pass_back_f(const Memory& m, float* d, const float* dactivated, const float* kept, std::size_t count) const {
+  void pass_back_f(const Memory& m, Real* d, const Real* dactivated, const Real* kept, std::size_t count) const {
     if (f == Activation::relu2) {
       m.backend->relu2_backward(d, dactivated, kept, count * inner);
     } else if (f == Activation::gelu) {
@@ -313,33 +313,33 @@ struct NormMlp final : Op {
   void forward(const Graph& g, Memory& m) const override {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* h = g.value(m, hidden) + from * before;
-      float* y = g.value(m, out) + from * width;
-      float* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
+      Real* h = g.value(m, hidden) + from * before;
+      Real* y = g.value(m, out) + from * width;
+      Real* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
       normed.make(g, m, g.scratch(m), from, count);
       kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, before, false);
       if (f == Activation::relu2) {
         m.backend->relu2_forward(h, product, count * inner);
       } else {
-        std::memcpy(h, product, count * before * sizeof(float));
+        std::memcpy(h, product, count * before * sizeof(Real));
       }
-      const float* a = activated(m, h, product + normed.block * before, count);
-      std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(float));
+      const Real* a = activated(m, h, product + normed.block * before, count);
+      std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(Real));
       kernels::linear_forward(*m.backend, y, a, g.read(m, down), count, inner, width, true);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      float* x = g.scratch(m);
-      float* dx = x + normed.block * width;
-      float* dbefore = dx + normed.block * width;
-      float* room = dbefore + normed.block * before;
-      const float* h = g.read(m, hidden) + from * before;
-      const float* dy = g.gradient(m, out) + from * width;
+      Real* x = g.scratch(m);
+      Real* dx = x + normed.block * width;
+      Real* dbefore = dx + normed.block * width;
+      Real* room = dbefore + normed.block * before;
+      const Real* h = g.read(m, hidden) + from * before;
+      const Real* dy = g.gradient(m, out) + from * width;
       kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, activated(m, h, room, count), count, inner,
                                        width, adds[2] || from > 0);
-      float* dactivated = f == Activation::swiglu ? room : dbefore;
+      Real* dactivated = f == Activation::swiglu ? room : dbefore;
       kernels::linear_backward_input(*m.backend, dactivated, dy, g.read(m, down), count, inner, width, false);
       pass_back_f(m, dbefore, dactivated, h, count);
       normed.make(g, m, x, from, count);
@@ -377,14 +377,14 @@ struct Head {
   NormedRows normed;
   TensorId weights;
   std::size_t vocabulary;
-  float softcap;
-  Head(const Graph& g, TensorId r, TensorId i, TensorId w, float cap)
+  Real softcap;
+  Head(const Graph& g, TensorId r, TensorId i, TensorId w, Real cap)
       : normed(g, r, i, g.tensor(w).rows), weights(w), vocabulary(g.tensor(w).rows), softcap(cap) {}
   Ids reads() const { return {normed.in, weights}; }
   double flops() const { return product_flops(normed.rows, normed.width, vocabulary); }
   std::size_t scratch_floats() const { return normed.block * (2 * normed.width + (softcap > 0 ? 2 : 1) * vocabulary); }
-  float* logits(const Graph& g, Memory& m) const { return g.scratch(m) + 2 * normed.block * normed.width; }
-  float* capped(const Graph& g, Memory& m) const { return logits(g, m) + normed.block * vocabulary; }
+  Real* logits(const Graph& g, Memory& m) const { return g.scratch(m) + 2 * normed.block * normed.width; }
+  Real* capped(const Graph& g, Memory& m) const { return logits(g, m) + normed.block * vocabulary; }
   void make(const Graph& g, Memory& m, std::size_t from, std::size_t count) const {
     normed.make(g, m, g.scratch(m), from, count);
     kernels::linear_forward(*m.backend, logits(g, m), g.scratch(m), g.read(m, weights), count, normed.width, vocabulary,
@@ -395,7 +395,7 @@ struct Head {
 
 struct NormHeadLoss final : Op {
   Head head;
-  NormHeadLoss(const Graph& g, TensorId r, TensorId i, TensorId w, float cap) : head(g, r, i, w, cap) {}
+  NormHeadLoss(const Graph& g, TensorId r, TensorId i, TensorId w, Real cap) : head(g, r, i, w, cap) {}
   const char* kind() const override { return "head and loss"; }
   Ids reads() const override { return head.reads(); }
   Ids writes() const override { return {head.normed.rstd}; }
@@ -415,10 +415,10 @@ struct NormHeadLoss final : Op {
     const NormedRows& normed = head.normed;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       head.make(g, m, from, count);
-      float* d = head.logits(g, m);
-      float* dx = g.scratch(m) + normed.block * normed.width;
+      Real* d = head.logits(g, m);
+      Real* dx = g.scratch(m) + normed.block * normed.width;
       const std::size_t floats = count * head.vocabulary;
-      if (head.softcap > 0) std::memcpy(head.capped(g, m), d, floats * sizeof(float));
+      if (head.softcap > 0) std::memcpy(head.capped(g, m), d, floats * sizeof(Real));
       m.loss += m.backend->cross_entropy(d, m.targets + from, count, head.vocabulary, m.loss_scale);
       if (head.softcap > 0) m.backend->softcap_backward(d, head.capped(g, m), floats, head.softcap);
       kernels::linear_backward_weights(*m.backend, g.gradient(m, head.weights), d, g.scratch(m), count, normed.width,
@@ -433,7 +433,7 @@ struct NormHeadLoss final : Op {
 struct NormHead final : Op {
   Head head;
   TensorId out;
-  NormHead(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w, float cap) : head(g, r, i, w, cap), out(o) {}
+  NormHead(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w, Real cap) : head(g, r, i, w, cap), out(o) {}
   const char* kind() const override { return "head"; }
   Ids reads() const override { return head.reads(); }
   Ids writes() const override { return {out, head.normed.rstd}; }
@@ -443,7 +443,7 @@ struct NormHead final : Op {
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(head.normed.rows, head.normed.block, [&](std::size_t from, std::size_t count) {
       head.make(g, m, from, count);
-      std::memcpy(g.value(m, out) + from * head.vocabulary, head.logits(g, m), count * head.vocabulary * sizeof(float));
+      std::memcpy(g.value(m, out) + from * head.vocabulary, head.logits(g, m), count * head.vocabulary * sizeof(Real));
     });
   }
   void backward(const Graph&, Memory&, const std::vector<bool>&) const override {}
@@ -481,12 +481,12 @@ std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, Ten
 std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares) {
   return std::make_unique<Blend>(graph, out, a, b, shares);
 }
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, float softcap) {
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, Real softcap) {
   return std::make_unique<NormHeadLoss>(graph, rstd, in, weights, softcap);
 }
 std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
-                              float softcap) {
+                              Real softcap) {
   return std::make_unique<NormHead>(graph, logits, rstd, in, weights, softcap);
 }
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

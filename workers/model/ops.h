@@ -8,7 +8,7 @@
 
 #include "workers/model/graph.h"
 
-namespace overnight::workers {
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
 
 std::unique_ptr<Op> embedding(const Graph& graph, TensorId out, TensorId table);  // of Memory::inputs
 std::unique_ptr<Op> rmsnorm(const Graph& graph, TensorId out, TensorId rstd, TensorId in);
@@ -44,9 +44,9 @@ std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId
 // Cross-entropy of norm(in) * weights^T against Memory::targets. The logits exist for a block of rows at a time. With
 // gradients wanted (Memory::loss_scale above 0), backward computes loss and gradients in one pass, and forward nothing.
 // `softcap` c above 0: a logit x becomes c * tanh(x / c).
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, float softcap);
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, Real softcap);
 // The same logits, all of them, without a way back.
 std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
-                              float softcap);
+                              Real softcap);
 
-}  // namespace overnight::workers
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace overnight::workers {
@@ -11,66 +12,131 @@ using budgets::Result;
 using budgets::unexpected;
 using nlohmann::json;
 
+// Where a parameter lies in the settings. One of the three is set.
 struct Parameter {
-  const char* name;
-  std::int64_t* (*whole)(TrainingSettings&);
-  double* (*real)(TrainingSettings&);
+  const char *name, *meaning;
+  std::int64_t* (*whole)(TrainingSettings&) = nullptr;
+  double* (*real)(TrainingSettings&) = nullptr;
   std::string* (*text)(TrainingSettings&) = nullptr;
+
+  constexpr Parameter(const char* n, const char* m, std::int64_t* (*at)(TrainingSettings&))
+      : name(n), meaning(m), whole(at) {}
+  constexpr Parameter(const char* n, const char* m, double* (*at)(TrainingSettings&)) : name(n), meaning(m), real(at) {}
+  constexpr Parameter(const char* n, const char* m, std::string* (*at)(TrainingSettings&))
+      : name(n), meaning(m), text(at) {}
 };
 
+template <auto member>
+auto* own(TrainingSettings& s) {
+  return &(s.*member);
+}
+template <auto member>
+auto* model(TrainingSettings& s) {
+  return &(s.model.*member);
+}
+template <auto member>
+auto* schedule(TrainingSettings& s) {
+  return &(s.schedule.*member);
+}
+template <auto member>
+auto* optimizer(TrainingSettings& s) {
+  return &(s.optimizer.*member);
+}
+template <auto member>
+auto* momentum(TrainingSettings& s) {
+  return &(s.optimizer.momentum.*member);
+}
+template <auto group, auto member>
+auto* of_group(TrainingSettings& s) {
+  return &(s.optimizer.*group.*member);
+}
+
+using M = ModelConfig;
+using O = OptimizerSettings;
+using G = GroupSettings;
+using T = TrainingSettings;
+
 constexpr Parameter parameters[] = {
-    {"depth", [](TrainingSettings& s) { return &s.model.depth; }, nullptr},
-    {"width", [](TrainingSettings& s) { return &s.model.width; }, nullptr},
-    {"heads", [](TrainingSettings& s) { return &s.model.heads; }, nullptr},
-    {"context", [](TrainingSettings& s) { return &s.model.context; }, nullptr},
-    {"mlp_ratio", [](TrainingSettings& s) { return &s.model.mlp_ratio; }, nullptr},
-    {"mixer", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.mixer; }},
-    {"vocabulary", [](TrainingSettings& s) { return &s.model.vocabulary; }, nullptr},
-    {"mlp", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.mlp; }},
-    {"tied", [](TrainingSettings& s) { return &s.model.tied; }, nullptr},
-    {"softcap", nullptr, [](TrainingSettings& s) { return &s.model.softcap; }},
-    {"residual_mix", [](TrainingSettings& s) { return &s.model.residual_mix; }, nullptr},
-    {"value_embeddings", [](TrainingSettings& s) { return &s.model.value_embeddings; }, nullptr},
-    {"kv_heads", [](TrainingSettings& s) { return &s.model.kv_heads; }, nullptr},
-    {"window", nullptr, nullptr, [](TrainingSettings& s) { return &s.model.window; }},
-    {"short_window", [](TrainingSettings& s) { return &s.model.short_window; }, nullptr},
-    {"rope_base", nullptr, [](TrainingSettings& s) { return &s.model.rope_base; }},
-    {"expand", [](TrainingSettings& s) { return &s.model.expand; }, nullptr},
-    {"state", [](TrainingSettings& s) { return &s.model.state; }, nullptr},
-    {"mamba_head", [](TrainingSettings& s) { return &s.model.mamba_head; }, nullptr},
-    {"mamba_groups", [](TrainingSettings& s) { return &s.model.mamba_groups; }, nullptr},
-    {"mamba_rank", [](TrainingSettings& s) { return &s.model.mamba_rank; }, nullptr},
-    {"chunk", [](TrainingSettings& s) { return &s.model.chunk; }, nullptr},
-    {"taps", [](TrainingSettings& s) { return &s.model.taps; }, nullptr},
-    {"batch", [](TrainingSettings& s) { return &s.batch; }, nullptr},
-    {"batch_tokens", [](TrainingSettings& s) { return &s.batch_tokens; }, nullptr},
-    {"aspect", [](TrainingSettings& s) { return &s.aspect; }, nullptr},
-    {"head_size", [](TrainingSettings& s) { return &s.head_size; }, nullptr},
-    {"steps", [](TrainingSettings& s) { return &s.steps; }, nullptr},
-    {"seed", [](TrainingSettings& s) { return &s.seed; }, nullptr},
-    {"threads", [](TrainingSettings& s) { return &s.threads; }, nullptr},
-    {"lanes", [](TrainingSettings& s) { return &s.lanes; }, nullptr},
-    {"seconds", nullptr, [](TrainingSettings& s) { return &s.seconds; }},
-    {"learning_rate", nullptr, [](TrainingSettings& s) { return &s.optimizer.learning_rate; }},
-    {"embedding_scale", nullptr, [](TrainingSettings& s) { return &s.optimizer.embedding_scale; }},
-    {"beta1", nullptr, [](TrainingSettings& s) { return &s.optimizer.beta1; }},
-    {"beta2", nullptr, [](TrainingSettings& s) { return &s.optimizer.beta2; }},
-    {"weight_decay", nullptr, [](TrainingSettings& s) { return &s.optimizer.weight_decay; }},
-    {"clip", nullptr, [](TrainingSettings& s) { return &s.optimizer.clip; }},
-    {"optimizer", nullptr, nullptr, [](TrainingSettings& s) { return &s.optimizer.optimizer; }},
-    {"matrix_rate", nullptr, [](TrainingSettings& s) { return &s.optimizer.matrix_rate; }},
-    {"embedding_rate", nullptr, [](TrainingSettings& s) { return &s.optimizer.embedding_rate; }},
-    {"head_rate", nullptr, [](TrainingSettings& s) { return &s.optimizer.head_rate; }},
-    {"scalar_rate", nullptr, [](TrainingSettings& s) { return &s.optimizer.scalar_rate; }},
-    {"decay_schedule", nullptr, nullptr, [](TrainingSettings& s) { return &s.optimizer.decay_schedule; }},
-    {"orthogonalizer", nullptr, nullptr, [](TrainingSettings& s) { return &s.optimizer.orthogonalizer; }},
-    {"momentum", nullptr, [](TrainingSettings& s) { return &s.optimizer.momentum; }},
-    {"momentum_warmup", [](TrainingSettings& s) { return &s.optimizer.momentum_warmup; }, nullptr},
-    {"muon_beta2", nullptr, [](TrainingSettings& s) { return &s.optimizer.muon_beta2; }},
-    {"ema", nullptr, [](TrainingSettings& s) { return &s.optimizer.ema; }},
-    {"warmup", nullptr, [](TrainingSettings& s) { return &s.schedule.warmup; }},
-    {"warmdown", nullptr, [](TrainingSettings& s) { return &s.schedule.warmdown; }},
-    {"floor", nullptr, [](TrainingSettings& s) { return &s.schedule.floor; }},
+    {"depth", "layers", model<&M::depth>},
+    {"width", "numbers per token in the stream", model<&M::width>},
+    {"heads", "of attention", model<&M::heads>},
+    {"context", "tokens that a sequence has", model<&M::context>},
+    {"mlp", "relu2, gelu or swiglu", model<&M::mlp>},
+    {"mlp_ratio", "inner width of an MLP / width; 0: layers have none", model<&M::mlp_ratio>},
+    {"mixer", "pattern of layers, repeated to the depth: A attention, M Mamba-2, 3 Mamba-3, C short convolution",
+     model<&M::mixer>},
+    {"vocabulary", "tokens; above 257 byte pairs are learned from the documents first", model<&M::vocabulary>},
+    {"tied", "1: the embedding is the head, too", model<&M::tied>},
+    {"softcap", "c above 0: a logit x becomes c * tanh(x / c)", model<&M::softcap>},
+    {"residual_mix", "1: each layer blends the stream with its beginning", model<&M::residual_mix>},
+    {"value_embeddings", "1: in every other layer tokens add to their values", model<&M::value_embeddings>},
+    {"kv_heads", "of keys and values; 0: as many as heads", model<&M::kv_heads>},
+    {"window", "pattern of layers: L sees all, S short_window; the last layer all", model<&M::window>},
+    {"short_window", "tokens; 0: half of the context", model<&M::short_window>},
+    {"rope_base", "of the rotary embedding", model<&M::rope_base>},
+    {"expand", "inner width of Mamba and convolution layers / width", model<&M::expand>},
+    {"state", "numbers per channel that a Mamba layer carries on", model<&M::state>},
+    {"mamba_head", "channels per head", model<&M::mamba_head>},
+    {"mamba_groups", "of heads that share keys and queries", model<&M::mamba_groups>},
+    {"mamba_rank", "of Mamba-3; above 1 it is MIMO", model<&M::mamba_rank>},
+    {"chunk", "tokens that a Mamba layer works on at once; divides the context", model<&M::chunk>},
+    {"taps", "of short convolutions", model<&M::taps>},
+    {"aspect", "above 0: the width is depth * aspect", own<&T::aspect>},
+    {"head_size", "above 0: heads is width / head_size", own<&T::head_size>},
+    {"init", "how matrices begin: uniform, normal or orthogonal", own<&T::init>},
+    {"init_scale", "factor of it", own<&T::init_scale>},
+    {"batch", "sequences per step", own<&T::batch>},
+    {"batch_tokens", "above 0: the batch in tokens", own<&T::batch_tokens>},
+    {"seconds", "budget in time, from the start of the process", own<&T::seconds>},
+    {"steps", "budget in steps", own<&T::steps>},
+    {"seed", "of weights and batches", own<&T::seed>},
+    {"threads", "0: as many as this process may have", own<&T::threads>},
+    {"lanes", "parts of a batch with gradients of their own; 0: one per thread, or two under a budget in steps",
+     own<&T::lanes>},
+    {"learning_rate", "of what has no rate of its own", optimizer<&O::learning_rate>},
+    {"warmup", "share of the training with a rising rate", schedule<&Schedule::warmup>},
+    {"warmdown", "share of it, at the end, with a falling rate", schedule<&Schedule::warmdown>},
+    {"floor", "what is left of the rate at the end", schedule<&Schedule::floor>},
+    {"optimizer", "of matrices: adamw or muon", optimizer<&O::optimizer>},
+    {"beta1", "of AdamW: memory of the mean", optimizer<&O::beta1>},
+    {"beta2", "of AdamW: memory of the variance", optimizer<&O::beta2>},
+    {"epsilon", "of AdamW", optimizer<&O::epsilon>},
+    {"weight_decay", "of matrices", optimizer<&O::weight_decay>},
+    {"decay_schedule", "fixed, or to nothing over the training: linear or cosine", optimizer<&O::decay_schedule>},
+    {"clip", "largest norm of the gradient; 0: none", optimizer<&O::clip>},
+    {"ema", "above 0: leaves a running mean of the weights, such as 0.999", optimizer<&O::ema>},
+    {"embedding_scale", "factor of the learning rate for embedding and head without their own",
+     optimizer<&O::embedding_scale>},
+    {"orthogonalizer", "of Muon: polar or newton-schulz", optimizer<&O::orthogonalizer>},
+    {"muon_beta2", "of NorMuon; 0: plain Muon", optimizer<&O::muon_beta2>},
+    {"momentum", "of Muon, at its height", momentum<&Momentum::height>},
+    {"momentum_start", "where it begins", momentum<&Momentum::start>},
+    {"momentum_end", "where it ends; 0: it stays", momentum<&Momentum::end>},
+    {"momentum_warmup", "steps in which it rises", momentum<&Momentum::warmup_steps>},
+    {"momentum_rise", "above 0: the share of the training in which it rises, instead of steps",
+     momentum<&Momentum::rise>},
+    {"momentum_fall", "share of the training, at the end, in which it falls to momentum_end",
+     momentum<&Momentum::fall>},
+    {"matrix_rate", "of matrices; 0: learning_rate; with Muon 0.02", of_group<&O::matrix, &G::rate>},
+    {"matrix_beta1", "below 0: beta1", of_group<&O::matrix, &G::beta1>},
+    {"matrix_beta2", "below 0: beta2", of_group<&O::matrix, &G::beta2>},
+    {"matrix_epsilon", "below 0: epsilon", of_group<&O::matrix, &G::epsilon>},
+    {"matrix_decay", "below 0: weight_decay", of_group<&O::matrix, &G::decay>},
+    {"embedding_rate", "of embeddings; 0: learning_rate * embedding_scale", of_group<&O::embedding, &G::rate>},
+    {"embedding_beta1", "below 0: beta1", of_group<&O::embedding, &G::beta1>},
+    {"embedding_beta2", "below 0: beta2", of_group<&O::embedding, &G::beta2>},
+    {"embedding_epsilon", "below 0: epsilon", of_group<&O::embedding, &G::epsilon>},
+    {"embedding_decay", "below 0: none", of_group<&O::embedding, &G::decay>},
+    {"head_rate", "of the head; 0: learning_rate * embedding_scale", of_group<&O::head, &G::rate>},
+    {"head_beta1", "below 0: beta1", of_group<&O::head, &G::beta1>},
+    {"head_beta2", "below 0: beta2", of_group<&O::head, &G::beta2>},
+    {"head_epsilon", "below 0: epsilon", of_group<&O::head, &G::epsilon>},
+    {"head_decay", "below 0: none", of_group<&O::head, &G::decay>},
+    {"scalar_rate", "of scalars, gains and biases; 0: learning_rate", of_group<&O::scalar, &G::rate>},
+    {"scalar_beta1", "below 0: beta1", of_group<&O::scalar, &G::beta1>},
+    {"scalar_beta2", "below 0: beta2", of_group<&O::scalar, &G::beta2>},
+    {"scalar_epsilon", "below 0: epsilon", of_group<&O::scalar, &G::epsilon>},
+    {"scalar_decay", "below 0: none", of_group<&O::scalar, &G::decay>},
 };
 
 template <typename Number>
@@ -85,6 +151,24 @@ std::string parameter_names() {
   std::string names;
   for (const Parameter& parameter : parameters) names += (names.empty() ? "" : " ") + std::string(parameter.name);
   return names;
+}
+
+std::string parameter_table() {
+  TrainingSettings defaults;
+  std::string table;
+  for (const Parameter& parameter : parameters) {
+    char value[40];
+    if (parameter.whole != nullptr)
+      std::snprintf(value, sizeof value, "%lld", static_cast<long long>(*parameter.whole(defaults)));
+    else if (parameter.real != nullptr)
+      std::snprintf(value, sizeof value, "%g", *parameter.real(defaults));
+    else
+      std::snprintf(value, sizeof value, "%s", parameter.text(defaults)->c_str());
+    char line[200];
+    std::snprintf(line, sizeof line, "  %-18s %-8s %s\n", parameter.name, value, parameter.meaning);
+    table += line;
+  }
+  return table;
 }
 
 Result<void, std::string> set_parameter(TrainingSettings& settings, const std::string& name, const std::string& value) {

@@ -16,6 +16,7 @@ budgets::Result<void, std::string> set_parameter(TrainingSettings& settings, con
 // Reads params, seed, limits.train_budget_ms and limits.memory_bytes of the text of an experiment file.
 budgets::Result<void, std::string> read_experiment(TrainingSettings& settings, const std::string& text);
 
-std::string parameter_names();  // for --help
+std::string parameter_names();  // all of them, with spaces between
+std::string parameter_table();  // for --help: name, default and meaning, a line each
 
 }  // namespace overnight::workers

@@ -65,12 +65,11 @@ int usage(int code) {
       "early, with a checkpoint.\n"
       "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
       "--resume goes on from the state that a training with --resume left in the artifacts, and leaves one.\n"
-      "NAME is one of: %s\n"
-      "vocabulary above 257: byte-pair tokens are learned from the documents first, or read from FILE (the "
-      "tokenizer.txt of "
-      "other artifacts).\n"
-      "mixer is a pattern of layers, repeated to the depth: A attention, M Mamba-2, 3 Mamba-3, C short convolution.\n",
-      parameter_names().c_str());
+      "--tokenizer takes tokens from FILE (the tokenizer.txt of other artifacts) instead of learning them.\n"
+      "With --steps, the same seed and lanes give the same bits on the same instruction set, for any number of "
+      "threads.\n"
+      "\nNAME, its default, and what it is:\n%s",
+      parameter_table().c_str());
   return code;
 }
 

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 
 #include "workers/trainer/muon.h"
 
 namespace overnight::workers {
 namespace {
 
-constexpr float adam_epsilon = 1e-8f;
-constexpr double first_momentum = 0.85;
 constexpr std::size_t piece_floats = 16384;
 
 bool by_muon(const OptimizerSettings& settings, const Tensor& tensor) {
@@ -25,6 +24,16 @@ std::size_t scratch_floats(const Graph& graph, const OptimizerSettings& settings
   return most;
 }
 
+std::string why_impossible(const std::string& name, const GroupSettings& group) {
+  if (!(group.rate >= 0) || group.rate > 10)
+    return name + "_rate " + std::to_string(group.rate) + " is not between 0 and 10";
+  for (const auto& [field, beta] : {std::pair{"_beta1 ", group.beta1}, {"_beta2 ", group.beta2}}) {
+    if (!(beta < 1)) return name + field + std::to_string(beta) + " is not below 1";
+  }
+  if (group.epsilon == 0) return name + "_epsilon must not be 0";
+  return "";
+}
+
 std::size_t average_floats(const Graph& graph, const OptimizerSettings& settings) {
   return settings.ema > 0 ? graph.parameter_floats() : 0;
 }
@@ -34,26 +43,33 @@ std::size_t average_floats(const Graph& graph, const OptimizerSettings& settings
 std::string why_impossible(const OptimizerSettings& s) {
   if (s.optimizer != "adamw" && s.optimizer != "muon")
     return "optimizer \"" + s.optimizer + "\" is not known; adamw and muon are";
-  if (s.decay_schedule != "fixed" && s.decay_schedule != "linear")
-    return "decay_schedule \"" + s.decay_schedule + "\" is not known; fixed and linear are";
+  if (s.decay_schedule != "fixed" && s.decay_schedule != "linear" && s.decay_schedule != "cosine")
+    return "decay_schedule \"" + s.decay_schedule + "\" is not known; fixed, linear and cosine are";
   if (s.orthogonalizer != "polar" && s.orthogonalizer != "newton-schulz")
     return "orthogonalizer \"" + s.orthogonalizer + "\" is not known; polar and newton-schulz are";
   if (!(s.learning_rate > 0) || s.learning_rate > 10)
     return "learning_rate " + std::to_string(s.learning_rate) + " is not above 0 and at most 10";
-  const std::pair<const char*, double> rates[] = {{"matrix_rate", s.matrix_rate},
-                                                  {"embedding_rate", s.embedding_rate},
-                                                  {"head_rate", s.head_rate},
-                                                  {"scalar_rate", s.scalar_rate}};
-  for (const auto& [name, rate] : rates) {
-    if (!(rate >= 0) || rate > 10) return std::string(name) + " " + std::to_string(rate) + " is not between 0 and 10";
+  const std::pair<std::string, const GroupSettings&> groups[] = {
+      {"matrix", s.matrix}, {"embedding", s.embedding}, {"head", s.head}, {"scalar", s.scalar}};
+  for (const auto& [name, group] : groups) {
+    if (std::string why = why_impossible(name, group); !why.empty()) return why;
   }
-  const std::pair<const char*, double> shares[] = {
-      {"beta1", s.beta1}, {"beta2", s.beta2}, {"momentum", s.momentum}, {"muon_beta2", s.muon_beta2}, {"ema", s.ema}};
+  const std::pair<const char*, double> shares[] = {{"beta1", s.beta1},
+                                                   {"beta2", s.beta2},
+                                                   {"momentum", s.momentum.height},
+                                                   {"momentum_start", s.momentum.start},
+                                                   {"momentum_end", s.momentum.end},
+                                                   {"muon_beta2", s.muon_beta2},
+                                                   {"ema", s.ema}};
   for (const auto& [name, share] : shares) {
     if (!(share >= 0 && share < 1)) return std::string(name) + " " + std::to_string(share) + " does not lie in [0, 1)";
   }
   if (!(s.weight_decay >= 0) || !(s.clip >= 0)) return "weight_decay and clip must not be negative";
-  if (s.momentum_warmup < 0) return "momentum_warmup must not be negative";
+  if (!(s.epsilon > 0)) return "epsilon must be above 0";
+  if (s.momentum.warmup_steps < 0) return "momentum_warmup must not be negative";
+  for (const auto& [name, share] : {std::pair{"momentum_rise", s.momentum.rise}, {"momentum_fall", s.momentum.fall}}) {
+    if (!(share >= 0 && share <= 1)) return std::string(name) + " " + std::to_string(share) + " does not lie in [0, 1]";
+  }
   return "";
 }
 
@@ -96,15 +112,15 @@ double Optimizer::rate_of(ParameterGroup group) const {
   const auto own = [&](double rate, double otherwise) { return (rate > 0 ? rate : otherwise) * moment_.factor; };
   switch (group) {
     case ParameterGroup::embedding:
-      return own(settings_.embedding_rate, settings_.learning_rate * settings_.embedding_scale);
+      return own(settings_.embedding.rate, settings_.learning_rate * settings_.embedding_scale);
     case ParameterGroup::head:
-      return own(settings_.head_rate, settings_.learning_rate * settings_.embedding_scale);
+      return own(settings_.head.rate, settings_.learning_rate * settings_.embedding_scale);
     case ParameterGroup::scalar:
-      return own(settings_.scalar_rate, settings_.learning_rate);
+      return own(settings_.scalar.rate, settings_.learning_rate);
     case ParameterGroup::matrix:
       break;
   }
-  return own(settings_.matrix_rate, settings_.optimizer == "muon" ? muon_rate_default : settings_.learning_rate);
+  return own(settings_.matrix.rate, settings_.optimizer == "muon" ? muon_rate_default : settings_.learning_rate);
 }
 
 void Optimizer::work(std::size_t index, std::size_t thread, float* parameters, const float* gradients) {
@@ -126,34 +142,56 @@ namespace {
 
 float gradient_scale(double clip, double norm) { return clip > 0 && norm > clip ? static_cast<float>(clip / norm) : 1; }
 
-double decay_now(const OptimizerSettings& settings, double progress) {
-  return settings.weight_decay * (settings.decay_schedule == "linear" ? std::clamp(1 - progress, 0.0, 1.0) : 1);
+// What is left of a decay.
+double decay_factor(const std::string& schedule, double progress) {
+  progress = std::clamp(progress, 0.0, 1.0);
+  if (schedule == "linear") return 1 - progress;
+  return schedule == "cosine" ? 0.5 + 0.5 * std::cos(std::numbers::pi * progress) : 1;
 }
 
 }  // namespace
 
+const GroupSettings& Optimizer::group_of(const Unit& unit) const {
+  switch (unit.tensor->group) {
+    case ParameterGroup::embedding:
+      return settings_.embedding;
+    case ParameterGroup::head:
+      return settings_.head;
+    case ParameterGroup::scalar:
+      return settings_.scalar;
+    case ParameterGroup::matrix:
+      break;
+  }
+  return settings_.matrix;
+}
+
+double Optimizer::decay_of(const Unit& unit) const {
+  const double own = group_of(unit).decay,
+               common = unit.tensor->group == ParameterGroup::matrix ? settings_.weight_decay : 0;
+  return (own >= 0 ? own : common) * decay_factor(settings_.decay_schedule, moment_.progress);
+}
+
 void Optimizer::adamw(const Unit& unit, float* parameters, const float* gradients) {
-  const double steps = static_cast<double>(step_), correction1 = 1 / (1 - std::pow(settings_.beta1, steps)),
-               correction2 = 1 / (1 - std::pow(settings_.beta2, steps));
-  const bool decays = unit.tensor->group == ParameterGroup::matrix;
-  kernels::cpu_backend().adamw(parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at,
-                               gradients + unit.at, unit.count, static_cast<float>(rate_of(unit.tensor->group)),
-                               static_cast<float>(settings_.beta1), static_cast<float>(settings_.beta2),
-                               static_cast<float>(correction1), static_cast<float>(correction2), adam_epsilon,
-                               static_cast<float>(decays ? decay_now(settings_, moment_.progress) : 0),
-                               gradient_scale(settings_.clip, moment_.gradient_norm));
+  const GroupSettings& group = group_of(unit);
+  const double beta1 = group.beta1 >= 0 ? group.beta1 : settings_.beta1,
+               beta2 = group.beta2 >= 0 ? group.beta2 : settings_.beta2,
+               epsilon = group.epsilon > 0 ? group.epsilon : settings_.epsilon;
+  const double steps = static_cast<double>(step_), correction1 = 1 / (1 - std::pow(beta1, steps)),
+               correction2 = 1 / (1 - std::pow(beta2, steps));
+  kernels::cpu_backend().adamw(
+      parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at, gradients + unit.at, unit.count,
+      static_cast<float>(rate_of(unit.tensor->group)), static_cast<float>(beta1), static_cast<float>(beta2),
+      static_cast<float>(correction1), static_cast<float>(correction2), static_cast<float>(epsilon),
+      static_cast<float>(decay_of(unit)), gradient_scale(settings_.clip, moment_.gradient_norm));
 }
 
 void Optimizer::muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients) {
-  const double risen = settings_.momentum_warmup > 0
-                           ? std::min(1.0, static_cast<double>(step_) / static_cast<double>(settings_.momentum_warmup))
-                           : 1;
   MuonSettings settings;
   settings.by = settings_.orthogonalizer == "polar" ? Orthogonalizer::polar_express : Orthogonalizer::newton_schulz;
   settings.rate = static_cast<float>(rate_of(unit.tensor->group));
-  settings.momentum = static_cast<float>(first_momentum + risen * (settings_.momentum - first_momentum));
+  settings.momentum = static_cast<float>(settings_.momentum.at(step_, moment_.progress));
   settings.beta2 = static_cast<float>(settings_.muon_beta2);
-  settings.weight_decay = static_cast<float>(decay_now(settings_, moment_.progress));
+  settings.weight_decay = static_cast<float>(decay_of(unit));
   settings.gradient_scale = gradient_scale(settings_.clip, moment_.gradient_norm);
   muon_step(kernels::cpu_backend(), parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at,
             gradients + unit.at, unit.tensor->rows, unit.tensor->columns, settings, scratch_[thread].get());

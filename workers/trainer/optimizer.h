@@ -11,26 +11,29 @@
 
 #include "workers/model/block.h"
 #include "workers/model/graph.h"
+#include "workers/trainer/schedule.h"
 
 namespace overnight::workers {
 
+// Of one group of parameters. Below 0 (a rate: 0) the common one holds.
+struct GroupSettings {
+  double rate = 0;
+  double beta1 = -1, beta2 = -1, epsilon = -1, decay = -1;
+};
+
 struct OptimizerSettings {
-  std::string optimizer = "adamw";       // of matrices: "adamw" or "muon"
-  double learning_rate = 4e-3;           // of what has no rate of its own
-  double embedding_scale = 1.0;          // factor of the learning rate for embedding and head, without their own
-  double matrix_rate = 0;                // 0: the learning rate; with Muon muon_rate_default
-  double embedding_rate = 0;             // 0: learning_rate * embedding_scale
-  double head_rate = 0;                  // likewise
-  double scalar_rate = 0;                // 0: the learning rate
-  double beta1 = 0.9, beta2 = 0.95;      // of AdamW
-  double weight_decay = 0.02;            // of matrices
-  std::string decay_schedule = "fixed";  // or "linear": falls to nothing over the training
-  std::string orthogonalizer = "polar";  // of Muon: or "newton-schulz"
-  double momentum = 0.95;                // of Muon, reached after momentum_warmup steps from 0.85
-  std::int64_t momentum_warmup = 300;
-  double muon_beta2 = 0.95;  // of NorMuon; 0: without it
-  double clip = 1.0;         // largest norm of the gradient; 0: none
-  double ema = 0;            // above 0: the model is a running mean of its weights with this factor, such as 0.999
+  std::string optimizer = "adamw";  // of matrices: "adamw" or "muon"
+  double learning_rate = 4e-3;      // of what has no rate of its own
+  double embedding_scale = 1.0;     // factor of the learning rate for embedding and head, without their own
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;  // of AdamW
+  double weight_decay = 0.02;                        // of matrices; other groups have none but their own
+  GroupSettings matrix, embedding, head, scalar;     // their rates: see rate_of
+  std::string decay_schedule = "fixed";              // or "linear", "cosine": falls to nothing over the training
+  std::string orthogonalizer = "polar";              // of Muon: or "newton-schulz"
+  Momentum momentum;                                 // of Muon
+  double muon_beta2 = 0.95;                          // of NorMuon; 0: without it
+  double clip = 1.0;                                 // largest norm of the gradient; 0: none
+  double ema = 0;  // above 0: the model is a running mean of its weights with this factor, such as 0.999
 };
 
 inline constexpr double muon_rate_default = 0.02;
@@ -72,7 +75,11 @@ class Optimizer {
     std::size_t at, count;  // in the parameters
     bool whole;             // by Muon
   };
+  const GroupSettings& group_of(const Unit& unit) const;
+  // Of a group without one: the learning rate; of embedding and head times embedding_scale; of matrices under Muon
+  // muon_rate_default.
   double rate_of(ParameterGroup group) const;
+  double decay_of(const Unit& unit) const;
   void adamw(const Unit& unit, float* parameters, const float* gradients);
   void muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients);
 

@@ -18,6 +18,13 @@ constexpr std::size_t piece_floats = 16384;
 constexpr std::int64_t lanes_default = 2;
 constexpr std::int64_t head_size_default = 64;
 
+std::optional<MatrixInit> matrix_init_named(const std::string& name) {
+  if (name == "uniform") return MatrixInit::uniform;
+  if (name == "normal") return MatrixInit::normal;
+  if (name == "orthogonal") return MatrixInit::orthogonal;
+  return std::nullopt;
+}
+
 }  // namespace
 
 void settle(TrainingSettings& s) {
@@ -51,6 +58,9 @@ std::string why_impossible(const TrainingSettings& s) {
     return "threads " + std::to_string(s.threads) + " are more than lanes " + std::to_string(lanes) +
            " (one lane is one thread's work)";
   if (std::string why = why_impossible(s.optimizer); !why.empty()) return why;
+  if (!matrix_init_named(s.init)) return "init \"" + s.init + "\" is not known; uniform, normal and orthogonal are";
+  if (!(s.init_scale >= 0 && s.init_scale <= 100))
+    return "init_scale " + std::to_string(s.init_scale) + " is not between 0 and 100";
   if (!(s.schedule.warmup >= 0 && s.schedule.warmup <= 1 && s.schedule.warmdown >= 0 && s.schedule.warmdown <= 1))
     return "warmup and warmdown are shares between 0 and 1";
   if (s.steps > 0 && s.seconds > 0) return "the budget is given twice: steps and seconds";
@@ -137,7 +147,8 @@ struct Training::Impl {
         squares(pieces.size()),
         random(static_cast<std::uint64_t>(s.seed)),
         crew(static_cast<std::size_t>(s.threads)) {
-    initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed));
+    initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed), *matrix_init_named(s.init),
+               s.init_scale);
     stream.reserve(documents.bytes() + documents.tokens.size());
     for (const auto& tokens : documents.tokens) stream.insert(stream.end(), tokens.begin(), tokens.end());
     while (stream.size() < static_cast<std::size_t>(s.model.context) + 2) stream.push_back(document_start);

@@ -26,6 +26,8 @@ struct TrainingSettings {
   std::int64_t batch_tokens = 0;  // above 0: the batch in tokens instead; settle() makes sequences of it
   std::int64_t aspect = 0;        // above 0: width is depth * aspect, rounded up to whole heads, by settle()
   std::int64_t head_size = 0;     // above 0: heads is width / head_size, by settle()
+  std::string init = "uniform";   // of matrices: or "normal", "orthogonal"
+  double init_scale = 1;          // factor of it
   OptimizerSettings optimizer;
   Schedule schedule;
   std::int64_t seed = 1;

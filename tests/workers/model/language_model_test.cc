@@ -1,132 +1,24 @@
-// The whole model: gradients against differences of its own loss, memory that the plan never lets overlap, and the same
-// numbers on every instruction set.
+// The whole model in floats: memory that the plan never lets overlap, and the same numbers on every instruction set.
+// That its gradients are right is shown in doubles (exact_model_test.cc).
 #include "workers/model/language_model.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
-#include <map>
 #include <vector>
+
+#include "tests/workers/model/machine.h"
 
 namespace overnight::workers {
 namespace {
 
-const ModelConfig tiny{.depth = 2, .width = 12, .heads = 2, .context = 8, .mlp_ratio = 2, .vocabulary = 11};
-
-ModelConfig with_mixer(const std::string& mixer, std::int64_t rank = 1) {
-  ModelConfig config = tiny;
-  config.mixer = mixer;
-  config.state = 4;
-  config.mamba_head = 6;
-  config.mamba_groups = 2;
-  config.mamba_rank = rank;
-  config.chunk = 4;
-  return config;
-}
-constexpr std::size_t batch = 2;
-
-// One model with all its memory, on one instruction set.
-struct Machine {
-  LanguageModel model;
-  std::vector<float> parameters, gradients, arena;
-  std::vector<std::int32_t> inputs, targets;
-  Memory memory;
-
-  explicit Machine(const ModelConfig& config, Graph::Purpose purpose = Graph::Purpose::training,
-                   const kernels::Backend& backend = kernels::cpu_backend())
-      : model(make_language_model(config, batch, purpose)),
-        parameters(model.graph.parameter_floats()),
-        gradients(model.graph.parameter_floats(), std::nanf("")),
-        arena(model.graph.arena_floats(), std::nanf("")) {
-    initialize(model.graph, parameters.data(), 3);
-    // Where the first step has zeros, gradients would not be seen.
-    for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] += 0.2f * std::sin(static_cast<float>(i));
-    for (std::size_t i = 0; i < batch * 8; ++i) {
-      inputs.push_back(static_cast<std::int32_t>(i * 7 % 11));
-      targets.push_back(i == 5 ? -1 : static_cast<std::int32_t>((i * 5 + 1) % 11));
-    }
-    memory.backend = &backend;
-    memory.parameters = parameters.data();
-    memory.parameter_gradients = gradients.data();
-    memory.arena = arena.data();
-    memory.inputs = inputs.data();
-    memory.targets = targets.data();
-  }
-
-  double loss() {
-    memory.loss_scale = 0;
-    model.graph.forward(memory);
-    return memory.loss;
-  }
-
-  // The loss again, and the gradients of all parameters.
-  double step() {
-    memory.loss_scale = 1;
-    model.graph.forward(memory);
-    model.graph.backward(memory);
-    return memory.loss;
-  }
-};
-
-ModelConfig with_windows() {
-  ModelConfig config = tiny;
-  config.kv_heads = 1;
-  config.window = "SL";
-  config.short_window = 3;
-  config.rope_base = 100;
-  return config;
-}
-
-ModelConfig with(const std::function<void(ModelConfig&)>& change) {
-  ModelConfig config = tiny;
-  change(config);
-  return config;
-}
-
 class LanguageModels : public testing::TestWithParam<ModelConfig> {};
-INSTANTIATE_TEST_SUITE_P(Of, LanguageModels,
-                         testing::Values(tiny, with_windows(), with([](ModelConfig& c) { c.mlp = "gelu"; }),
-                                         with([](ModelConfig& c) { c.mlp = "swiglu", c.residual_mix = 1; }),
-                                         with([](ModelConfig& c) { c.tied = 1, c.softcap = 2, c.mlp_ratio = 0; }),
-                                         with([](ModelConfig& c) { c.value_embeddings = 1, c.softcap = 15; }),
-                                         with_mixer("M"), with_mixer("3"), with_mixer("3", 2), with_mixer("C"),
-                                         with_mixer("MA3C")),
-                         [](const auto& one) {
-                           return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") +
-                                  std::to_string(one.index);
-                         });
-
-TEST_P(LanguageModels, GradientsOfEveryParameterAreDifferencesOfTheLoss) {
-  Machine machine(GetParam());
-  EXPECT_EQ(machine.loss(), machine.step());
-  for (const Tensor& tensor : machine.model.graph.tensors()) {
-    if (!tensor.parameter) continue;
-    double difference = 0, size = 0;
-    const std::size_t stride = tensor.count() < 100 ? 1 : 5;
-    for (std::size_t i = 0; i < tensor.count(); i += stride) {
-      float& weight = machine.parameters[tensor.value_at + i];
-      const float before = weight;
-      const float step = 4e-3f;
-      weight = before + step;
-      const double above = machine.loss();
-      weight = before - step;
-      const double numeric = (above - machine.loss()) / (2 * static_cast<double>(step));
-      weight = before;
-      const auto ours = static_cast<double>(machine.gradients[tensor.gradient_at + i]);
-      difference += (numeric - ours) * (numeric - ours);
-      size += numeric * numeric;
-    }
-    // The loss is a sum of floats: what its differences say is exact to about a thousandth.
-    const double samples = static_cast<double>((tensor.count() + stride - 1) / stride);
-    EXPECT_LT(std::sqrt(difference), 0.03 * std::sqrt(size) + 5e-4 * std::sqrt(samples)) << tensor.name;
-    EXPECT_GT(std::sqrt(size), 2e-3 * std::sqrt(samples)) << tensor.name << " is too flat here to be checked";
-  }
-}
+INSTANTIATE_TEST_SUITE_P(Of, LanguageModels, testing::ValuesIn(every_kind()), kind_name);
 
 // A plan that gave two living buffers the same place would change the numbers.
 TEST_P(LanguageModels, InferenceGivesTheLossOfTraining) {
-  Machine training(GetParam()), inference(GetParam(), Graph::Purpose::inference);
+  Machine training(GetParam(), kernels::cpu_backend()),
+      inference(GetParam(), kernels::cpu_backend(), Graph::Purpose::inference);
   const double expected = training.loss();
   inference.loss();
   const float* logits = inference.model.graph.read(inference.memory, inference.model.logits);
@@ -142,12 +34,12 @@ TEST_P(LanguageModels, InferenceGivesTheLossOfTraining) {
 }
 
 TEST_P(LanguageModels, EveryInstructionSetGivesTheSameLossAndGradients) {
-  Machine base(GetParam(), Graph::Purpose::training, *kernels::cpu_backend_named("base"));
+  Machine base(GetParam(), *kernels::cpu_backend_named("base"));
   const double expected = base.step();
   for (const char* name : {"avx2", "avx512"}) {
     const kernels::Backend* backend = kernels::cpu_backend_named(name);
     if (backend == nullptr) continue;
-    Machine other(GetParam(), Graph::Purpose::training, *backend);
+    Machine other(GetParam(), *backend);
     EXPECT_NEAR(other.step(), expected, 1e-3) << name;
     for (const Tensor& tensor : base.model.graph.tensors()) {
       if (!tensor.parameter) continue;
@@ -159,7 +51,7 @@ TEST_P(LanguageModels, EveryInstructionSetGivesTheSameLossAndGradients) {
 }
 
 TEST_P(LanguageModels, ASecondPassOverUsedMemoryGivesTheSameBits) {
-  Machine machine(GetParam());
+  Machine machine(GetParam(), kernels::cpu_backend());
   const double first = machine.step();
   const std::vector<float> gradients = machine.gradients;
   EXPECT_EQ(machine.step(), first);
@@ -191,9 +83,48 @@ TEST(LanguageModel, ASequenceHasTheSameLossInABatchOfAnySize) {
 
 TEST(LanguageModel, StartsAtTheLossOfAGuess) {
   LanguageModel model = make_language_model(tiny, batch, Graph::Purpose::training);
-  Machine machine(tiny);
+  Machine machine(tiny, kernels::cpu_backend());
   initialize(model.graph, machine.parameters.data(), 1);
   EXPECT_NEAR(machine.loss() / 15, std::log(11.0), 0.05);
+}
+
+// Whatever they are drawn from, matrices have the variance that keeps a sum of inputs at the size of one.
+TEST(LanguageModel, MatricesBeginWithOneVarianceByEachWayOfDrawing) {
+  ModelConfig config = tiny;
+  config.width = 48;
+  config.heads = 4;
+  const LanguageModel model = make_language_model(config, batch, Graph::Purpose::training);
+  for (const MatrixInit init : {MatrixInit::uniform, MatrixInit::normal, MatrixInit::orthogonal}) {
+    std::vector<float> parameters(model.graph.parameter_floats());
+    initialize(model.graph, parameters.data(), 3, init, 0.5);
+    std::size_t matrices = 0;
+    for (const Tensor& tensor : model.graph.tensors()) {
+      if (!tensor.parameter || tensor.initial != Initial::fan_in) continue;
+      double square = 0;
+      for (std::size_t i = 0; i < tensor.count(); ++i)
+        square += std::pow(static_cast<double>(parameters[tensor.value_at + i]), 2);
+      const double expected = 0.25 / static_cast<double>(tensor.columns);
+      EXPECT_NEAR(square / static_cast<double>(tensor.count()), expected, 0.1 * expected) << tensor.name;
+      ++matrices;
+    }
+    EXPECT_GT(matrices, 0u);
+  }
+}
+
+TEST(LanguageModel, OrthogonalMatricesHaveRowsOrColumnsAtRightAngles) {
+  const LanguageModel model = make_language_model(tiny, batch, Graph::Purpose::training);
+  std::vector<float> parameters(model.graph.parameter_floats());
+  initialize(model.graph, parameters.data(), 3, MatrixInit::orthogonal);
+  for (const Tensor& tensor : model.graph.tensors()) {
+    if (!tensor.parameter || tensor.initial != Initial::fan_in) continue;
+    const float* at = &parameters[tensor.value_at];
+    const bool wide = tensor.columns >= tensor.rows;
+    double product = 0;  // of the first two
+    for (std::size_t i = 0; i < std::max(tensor.rows, tensor.columns); ++i)
+      product += static_cast<double>(wide ? at[i] : at[i * tensor.columns]) *
+                 static_cast<double>(wide ? at[tensor.columns + i] : at[i * tensor.columns + 1]);
+    EXPECT_NEAR(product, 0, 1e-6) << tensor.name;
+  }
 }
 
 TEST(LanguageModel, TheYardstickModelHas852224Parameters) {
@@ -204,4 +135,11 @@ TEST(LanguageModel, TheYardstickModelHas852224Parameters) {
 }
 
 }  // namespace
+
+StepTaken step_in_floats(const ModelConfig& config) {
+  Machine machine(config, kernels::cpu_backend());
+  const double loss = machine.step();
+  return {loss, {machine.gradients.begin(), machine.gradients.end()}};
+}
+
 }  // namespace overnight::workers

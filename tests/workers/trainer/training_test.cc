@@ -188,7 +188,7 @@ TEST(Training, OptimizersDifferAndNoneDependsOnThreads) {
     settings.lanes = 2;
     change(settings.optimizer);
     Training training(settings, documents);
-    for (int i = 0; i < 3; ++i) training.step(0.5);
+    for (int i = 0; i < 3; ++i) training.step(0.3);
     return std::vector<float>(training.parameters(), training.parameters() + training.graph().parameter_floats());
   };
   const std::function<void(OptimizerSettings&)> changes[] = {
@@ -197,11 +197,21 @@ TEST(Training, OptimizersDifferAndNoneDependsOnThreads) {
       [](OptimizerSettings& s) { s.optimizer = "muon", s.orthogonalizer = "newton-schulz"; },
       [](OptimizerSettings& s) { s.optimizer = "muon", s.muon_beta2 = 0; },
       [](OptimizerSettings& s) { s.ema = 0.9; },
-      [](OptimizerSettings& s) { s.matrix_rate = 0.1; },
-      [](OptimizerSettings& s) { s.embedding_rate = 0.1; },
-      [](OptimizerSettings& s) { s.head_rate = 0.1; },
+      [](OptimizerSettings& s) { s.matrix.rate = 0.1; },
+      [](OptimizerSettings& s) { s.embedding.rate = 0.1; },
+      [](OptimizerSettings& s) { s.head.rate = 0.1; },
       [](OptimizerSettings& s) { s.weight_decay = 0.3; },
       [](OptimizerSettings& s) { s.weight_decay = 0.3, s.decay_schedule = "linear"; },
+      [](OptimizerSettings& s) { s.weight_decay = 0.3, s.decay_schedule = "cosine"; },
+      [](OptimizerSettings& s) { s.embedding.decay = 0.3; },
+      [](OptimizerSettings& s) { s.epsilon = 1e-3; },
+      [](OptimizerSettings& s) { s.head.epsilon = 1e-3; },
+      [](OptimizerSettings& s) { s.beta1 = 0.5; },
+      [](OptimizerSettings& s) { s.matrix.beta1 = 0.5; },
+      [](OptimizerSettings& s) { s.embedding.beta2 = 0.5; },
+      [](OptimizerSettings& s) { s.optimizer = "muon", s.momentum.start = 0.5; },
+      [](OptimizerSettings& s) { s.optimizer = "muon", s.momentum.rise = 0.6; },
+      [](OptimizerSettings& s) { s.optimizer = "muon", s.momentum.end = 0.5, s.momentum.fall = 0.9; },
   };
   std::set<std::vector<float>> seen;
   for (const auto& change : changes) {
@@ -227,6 +237,13 @@ TEST(Training, RefusesImpossibleSettingsWithTheReason) {
             std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.beta2 = 1; }).find("beta"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.weight_decay = -1; }), "");
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.scalar.rate = 11; }).find("scalar_rate"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.head.beta2 = 1; }).find("head_beta2"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.matrix.epsilon = 0; }).find("matrix_epsilon"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.momentum.fall = 2; }).find("momentum_fall"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.momentum.end = 1; }).find("momentum_end"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.init = "zeros"; }).find("init"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.init_scale = -1; }).find("init_scale"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.schedule.warmup = 2; }), "");
   EXPECT_NE(why([](TrainingSettings& s) { s.steps = 0; }).find("budget"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.model.width = 17; }), "");

@@ -1,0 +1,115 @@
+// A small model of every kind with all its memory, in whatever numbers the graph computes with (workers/model/real.h).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "workers/model/language_model.h"
+
+namespace overnight::workers {
+
+inline const ModelConfig tiny{.depth = 2, .width = 12, .heads = 2, .context = 8, .mlp_ratio = 2, .vocabulary = 11};
+inline constexpr std::size_t batch = 2;
+
+inline ModelConfig with_mixer(const std::string& mixer, std::int64_t rank = 1) {
+  ModelConfig config = tiny;
+  config.mixer = mixer;
+  config.state = 4;
+  config.mamba_head = 6;
+  config.mamba_groups = 2;
+  config.mamba_rank = rank;
+  config.chunk = 4;
+  return config;
+}
+
+inline ModelConfig with_windows() {
+  ModelConfig config = tiny;
+  config.kv_heads = 1;
+  config.window = "SL";
+  config.short_window = 3;
+  config.rope_base = 100;
+  return config;
+}
+
+// Each mixer, MLP, and switch of a model, in at least one of these.
+inline std::vector<ModelConfig> every_kind() {
+  ModelConfig gelu = tiny, swiglu = tiny, tied = tiny, values = tiny;
+  gelu.mlp = "gelu";
+  swiglu.mlp = "swiglu", swiglu.residual_mix = 1;
+  tied.tied = 1, tied.softcap = 2, tied.mlp_ratio = 0;
+  values.value_embeddings = 1, values.softcap = 15;
+  return {tiny,
+          with_windows(),
+          gelu,
+          swiglu,
+          tied,
+          values,
+          with_mixer("M"),
+          with_mixer("3"),
+          with_mixer("3", 2),
+          with_mixer("C"),
+          with_mixer("MA3C")};
+}
+
+inline std::string kind_name(const testing::TestParamInfo<ModelConfig>& one) {
+  return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") + std::to_string(one.index);
+}
+
+// A loss and its gradients, laid out as the graph's parameters are.
+struct StepTaken {
+  double loss;
+  std::vector<double> gradients;
+};
+StepTaken step_in_floats(const ModelConfig& config);  // language_model_test.cc; of the best table of this machine
+
+inline namespace OVERNIGHT_PRECISION {
+
+struct Machine {
+  LanguageModel model;
+  std::vector<Real> parameters, gradients, arena;
+  std::vector<std::int32_t> inputs, targets;
+  Memory memory;
+
+  Machine(const ModelConfig& config, const kernels::BackendOf<Real>& backend,
+          Graph::Purpose purpose = Graph::Purpose::training)
+      : model(make_language_model(config, batch, purpose)),
+        parameters(model.graph.parameter_floats()),
+        gradients(model.graph.parameter_floats(), std::numeric_limits<Real>::quiet_NaN()),
+        arena(model.graph.arena_floats(), std::numeric_limits<Real>::quiet_NaN()) {
+    initialize(model.graph, parameters.data(), 3);
+    // Where the first step has zeros, gradients would not be seen. In floats and doubles the same numbers.
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      parameters[i] = static_cast<float>(parameters[i]) + 0.2f * std::sin(static_cast<float>(i));
+    for (std::size_t i = 0; i < batch * 8; ++i) {
+      inputs.push_back(static_cast<std::int32_t>(i * 7 % 11));
+      targets.push_back(i == 5 ? -1 : static_cast<std::int32_t>((i * 5 + 1) % 11));
+    }
+    memory.backend = &backend;
+    memory.parameters = parameters.data();
+    memory.parameter_gradients = gradients.data();
+    memory.arena = arena.data();
+    memory.inputs = inputs.data();
+    memory.targets = targets.data();
+  }
+
+  double loss() {
+    memory.loss_scale = 0;
+    model.graph.forward(memory);
+    return memory.loss;
+  }
+
+  // The loss again, and the gradients of all parameters.
+  double step() {
+    memory.loss_scale = 1;
+    model.graph.forward(memory);
+    model.graph.backward(memory);
+    return memory.loss;
+  }
+};
+
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers
