@@ -59,6 +59,20 @@ void from_json(const json& j, Dimension& dimension) {
   }
 }
 
+void to_json(json& j, const Objective& objective) {
+  j = {{"metric", objective.metric},
+       {"direction", objective.direction},
+       {"minimum_effect", objective.minimum_effect},
+       {"tradeoffs", objective.tradeoffs}};
+}
+
+void from_json(const json& j, Objective& objective) {
+  j.at("metric").get_to(objective.metric);
+  j.at("direction").get_to(objective.direction);
+  j.at("minimum_effect").get_to(objective.minimum_effect);
+  if (j.contains("tradeoffs")) j.at("tradeoffs").get_to(objective.tradeoffs);
+}
+
 std::string study_to_json(const Study& study) { return json(study).dump(); }
 
 Study study_from_json(const std::string& text) {

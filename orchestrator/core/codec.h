@@ -162,7 +162,8 @@ void from_json(const nlohmann::json& j, Dimension& dimension);
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Space, dimensions)
 
 // study
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Objective, metric, direction, minimum_effect, tradeoffs)
+void to_json(nlohmann::json& j, const Objective& objective);
+void from_json(const nlohmann::json& j, Objective& objective);  // homes of 0.1 may have none of its tradeoffs
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PhaseSpec, command, timeout, budget, stop_signal, grace, metrics)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SeedDelivery, kind, name, pattern)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Secret, name, phase)

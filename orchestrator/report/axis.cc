@@ -21,6 +21,9 @@ double round_step(double range, int wanted) {
 
 std::string power_label(double value) {
   if (value >= 0.001 && value < 1e5) return fmt::format("{:g}", value);
+  if (value >= 1e5 && value < 1e6) return fmt::format("{:g}k", value / 1e3);
+  if (value >= 1e6 && value < 1e9) return fmt::format("{:g}M", value / 1e6);
+  if (value >= 1e9 && value < 1e12) return fmt::format("{:g}G", value / 1e9);
   return fmt::format("{:.0e}", value);
 }
 

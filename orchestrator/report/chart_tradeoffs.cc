@@ -23,33 +23,33 @@ Axis cost_axis(const Tradeoffs& tradeoffs, std::size_t which) {
     low = std::min(low, point.costs[which]), high = std::max(high, point.costs[which]);
   }
   if (low > 0 && high / low > logarithmic_from) return Axis::logarithmic(low / 1.2, high * 1.2, left, right);
-  const double room = std::max((high - low) * 0.06, std::abs(high) * 1e-3);
+  const double room = std::max((high - low) * 0.06, std::abs(high) * 0.02);
   return Axis::linear(low - room, high + room, left, right, 4);
 }
 
 // The steps of those that are the best of this panel's two numbers alone.
-void draw_steps(const core::Run& run, const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, const Axis& y,
-                Svg& svg) {
-  const bool less = tradeoffs.directions[which] == core::Direction::minimize;
-  std::vector<std::pair<double, double>> points;  // cost as a loss, loss
+void draw_steps(const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, const Axis& y, Svg& svg) {
+  std::vector<const Weighed*> points;
   for (const Weighed& point : tradeoffs.points) {
-    if (point.complete())
-      points.emplace_back(less ? point.costs[which] : -point.costs[which], run.loss(point.result->judged().mean));
+    if (point.complete()) points.push_back(&point);
   }
-  std::sort(points.begin(), points.end());
+  const std::size_t cost = which + 1;
+  std::sort(points.begin(), points.end(), [&](const Weighed* a, const Weighed* b) {
+    return std::pair(a->losses[cost], a->losses[0]) < std::pair(b->losses[cost], b->losses[0]);
+  });
   PathData path;
   double best = std::numeric_limits<double>::infinity();
-  const auto score = [&](double loss) { return std::clamp(run.minimizes() ? loss : -loss, y.low(), y.high()); };
-  for (const auto& [cost, loss] : points) {
-    if (loss >= best) continue;
-    const double at = x.at(less ? cost : -cost);
+  for (const Weighed* point : points) {
+    if (point->losses[0] >= best) continue;
+    best = point->losses[0];
+    const double to_right = x.at(point->costs[which]),
+                 up = y.at(std::clamp(point->result->judged().mean, y.low(), y.high()));
     if (path.empty()) {
-      path.move(at, y.at(score(loss)));
+      path.move(to_right, up);
     } else {
-      path.across(at);
-      path.down(y.at(score(loss)));
+      path.across(to_right);
+      path.down(up);
     }
-    best = loss;
   }
   svg.path(path.data(), "best");
 }
@@ -74,7 +74,7 @@ void draw_points(const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, c
                         cost_words(tradeoffs.metrics[which], point.costs[which])));
     if (point.best && ++named <= names_max) svg.text(std::min(to_right + 6, right - 22), up - 5, name, "start", "note");
   }
-  svg.path(others.data(), "dots dense s0");
+  svg.path(others.data(), "dots small s0");
 }
 
 }  // namespace
@@ -92,7 +92,7 @@ std::string tradeoffs_chart(const ReportData& data, const Findings& found) {
     const Axis x = cost_axis(tradeoffs, i);
     svg.left_axis(y, left, right, "", 0);
     svg.bottom_axis(x, axis_y, top, "", 0);
-    draw_steps(data.run, tradeoffs, i, x, y, svg);
+    draw_steps(tradeoffs, i, x, y, svg);
     draw_points(tradeoffs, i, x, y, svg);
     svg.text((left + right) / 2, height - 8, name + (less ? " (lower is better)" : " (higher is better)"), "middle",
              "label");
@@ -101,10 +101,11 @@ std::string tradeoffs_chart(const ReportData& data, const Findings& found) {
   const std::string caption =
       "Up: " + score_label(data.run) +
       ". In full colour what no other beats in all of these together; the line joins what is best of the two numbers "
-      "of its picture. Means over the trials by which a result is judged; noise plays no part.";
+      "of its picture. Means over the trials by which a result is judged; costs are compared to two significant "
+      "digits.";
   const std::string legend =
       legend_entry("<circle cx=\"11\" cy=\"6\" r=\"3.6\" class=\"f0\"/>", "not beaten in everything") +
-      legend_entry("<path d=\"M11 6h0\" class=\"dots dense s0\"/>", "beaten") +
+      legend_entry("<path d=\"M11 6h0\" class=\"dots small s0\"/>", "beaten") +
       (found.baseline ? legend_entry("<circle cx=\"11\" cy=\"6\" r=\"3.6\" class=\"fb\"/>", "baseline") : "");
   return "<figure>\n<div class=\"panels pairs\">\n" + panels + "</div>\n<ul class=\"legend\">" + legend +
          "</ul>\n<figcaption>" + html(caption, 1500) + "</figcaption>\n</figure>\n";

@@ -105,8 +105,17 @@ std::string ranking_caption(const Findings& found, std::size_t shown) {
   return caption;
 }
 
+// A long name may go on in the next line behind each of its words.
+std::string breakable(std::string escaped) {
+  for (std::size_t at = escaped.find('_'); at != std::string::npos; at = escaped.find('_', at + 6))
+    escaped.insert(at + 1, "<wbr>");
+  return escaped;
+}
+
 std::string tradeoffs_caption(const Tradeoffs& tradeoffs, std::size_t best) {
-  std::string caption = fmt::format("{} of {} results are beaten by none in everything", best, tradeoffs.points.size());
+  std::string caption =
+      fmt::format("{} of {} results are beaten by none in everything (costs to two significant digits)", best,
+                  tradeoffs.points.size());
   if (best > rows_max) caption += fmt::format("; the first {} stand here", rows_max);
   if (tradeoffs.incomplete > 0)
     caption += fmt::format("; {} lack one of the numbers and are left out", tradeoffs.incomplete);
@@ -150,7 +159,7 @@ std::string tradeoffs_table(const ReportData& data, const Findings& found) {
             num(html(estimate_words(result.estimate)));
     for (std::size_t i = 0; i < point.costs.size(); ++i)
       rows += num(html(cost_words(tradeoffs.metrics[i], point.costs[i])));
-    rows += fmt::format("<td>{}</td><td class=\"params\">{}</td></tr>\n",
+    rows += fmt::format("<td class=\"who\">{}</td><td class=\"params\">{}</td></tr>\n",
                         result.confirmed()                                  ? "confirmed"
                         : result.record->purpose == core::Purpose::baseline ? "baseline"
                                                                             : "search only",
@@ -158,7 +167,7 @@ std::string tradeoffs_table(const ReportData& data, const Findings& found) {
   }
   if (rows.empty()) return "<p class=\"caption\">" + html(tradeoffs_caption(tradeoffs, best)) + "</p>\n";
   std::string columns = th("exp.", true) + th(html(data.run.study.objective.metric, 40), true);
-  for (const std::string& metric : tradeoffs.metrics) columns += th(html(metric, 64), true);
+  for (const std::string& metric : tradeoffs.metrics) columns += th(breakable(html(metric, 64)), true);
   return "<div class=\"wide\"><table><thead><tr>" + columns + th("status") + th("parameters") +
          "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n<p class=\"caption\">" +
          html(tradeoffs_caption(tradeoffs, best)) + "</p>\n";

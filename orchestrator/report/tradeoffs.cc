@@ -33,6 +33,15 @@ bool counts(const Result& result, const core::TrialRecord& trial) {
          (trial.purpose == core::Purpose::confirm) == result.confirmed();
 }
 
+// As far as a cost is compared: to two significant digits.
+double coarse(double cost) {
+  if (cost == 0 || !std::isfinite(cost)) return cost;
+  const double unit = std::pow(10, std::floor(std::log10(std::abs(cost))) - 1);
+  return std::round(cost / unit) * unit;
+}
+
+double in_steps(double score, double effect) { return effect > 0 ? std::round(score / effect) : score; }
+
 }  // namespace
 
 bool Weighed::complete() const {
@@ -51,7 +60,7 @@ Tradeoffs tradeoffs_of(const ReportData& data, const Findings& found) {
   std::map<core::ExperimentId, std::size_t> places;
   const auto add = [&](const Result& result) {
     places.emplace(result.record->experiment, out.points.size());
-    out.points.push_back({&result, std::vector<double>(out.metrics.size(), 0), false});
+    out.points.push_back({&result, std::vector<double>(out.metrics.size(), 0), {}, false});
   };
   if (found.baseline) add(*found.baseline);
   for (const Result& result : found.ranked) add(result);
@@ -63,10 +72,11 @@ Tradeoffs tradeoffs_of(const ReportData& data, const Findings& found) {
       point.costs[i] += cost_of(out.metrics[i], trial, attempts) / static_cast<double>(point.result->judged().n);
   }
   std::vector<std::vector<double>> losses;
-  for (const Weighed& point : out.points) {
-    losses.push_back({data.run.loss(point.result->judged().mean)});
+  for (Weighed& point : out.points) {
+    point.losses = {data.run.loss(in_steps(point.result->judged().mean, data.run.study.objective.minimum_effect))};
     for (std::size_t i = 0; i < point.costs.size(); ++i)
-      losses.back().push_back(out.directions[i] == core::Direction::minimize ? point.costs[i] : -point.costs[i]);
+      point.losses.push_back(coarse(point.costs[i]) * (out.directions[i] == core::Direction::minimize ? 1 : -1));
+    losses.push_back(point.losses);
     if (!point.complete()) ++out.incomplete;
   }
   for (const std::size_t best : evals::pareto_front(losses)) out.points[best].best = true;

@@ -1,8 +1,9 @@
 // What a better score costs: the results set against the study's trade-offs (objective.tradeoffs), and those among them
 // that no other beats in everything. Pure.
 //
-// Each number is a mean over the trials by which a result is judged. Noise plays no part: two results of nearly the
-// same cost may both be on the front, or change places in a repetition.
+// Each number is a mean over the trials by which a result is judged. Costs are compared as far as two significant
+// digits, and scores in steps of the minimum effect: a clock's last digit is no reason to choose. Noise plays no other
+// part, so results that are nearly equal may change places in a repetition.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,9 @@ namespace overnight::report {
 
 struct Weighed {
   const Result* result = nullptr;
-  std::vector<double> costs;  // one per trade-off, in their order; NaN: no trial told it
-  bool best = false;          // no other result is nowhere worse and somewhere better
+  std::vector<double> costs;   // one per trade-off, in their order; NaN: no trial told it
+  std::vector<double> losses;  // the score, then the costs, as they are compared; less is better
+  bool best = false;           // no other result is nowhere worse and somewhere better
 
   bool complete() const;
 };

@@ -191,6 +191,12 @@ RC_GTEST_PROP(Codec, DamagedInputsAreRefusedOrReadAndNeverCrash, ()) {
   RC_ASSERT(!cut.has_value());
 }
 
+TEST(Codec, AStudyOfAnEarlierHomeHasNoTradeoffs) {
+  auto j = nlohmann::json::parse(study_to_json(small_study()));
+  ASSERT_EQ(j["objective"].erase("tradeoffs"), 1u);
+  EXPECT_EQ(study_from_json(j.dump()), small_study());
+}
+
 TEST(Codec, HostileTextIsRefusedWithAReason) {
   const std::string deep(100'000, '[');
   for (const std::string& text :

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 namespace overnight::report {
 namespace {
@@ -31,6 +33,13 @@ TEST(LogarithmicAxis, HasDecades) {
   EXPECT_EQ(axis.ticks()[0].label, "1e-04");
   EXPECT_EQ(axis.ticks()[1].label, "0.001");
   EXPECT_DOUBLE_EQ(axis.at(0.01), 200);
+}
+
+TEST(LogarithmicAxis, SaysThousandsAndMillionsShortly) {
+  const Axis axis = Axis::logarithmic(1e4, 1e9, 0, 400);
+  std::vector<std::string> labels;
+  for (const Tick& tick : axis.ticks()) labels.push_back(tick.label);
+  EXPECT_EQ(labels, (std::vector<std::string>{"10000", "100k", "1M", "10M", "100M", "1G"}));
 }
 
 TEST(LogarithmicAxis, HasTicksEvenWithinADecade) {

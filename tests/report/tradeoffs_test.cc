@@ -43,6 +43,15 @@ TEST(Tradeoffs, KeepWhatNoOtherBeatsInEverything) {
   EXPECT_EQ(made.best(), (std::vector<bool>{true, true, true, false}));
 }
 
+TEST(Tradeoffs, TakeNoNoticeOfAClocksLastDigitNorOfLessThanTheMinimumEffect) {
+  Weighing made;
+  made.data.run.study.objective.minimum_effect = 0.01;
+  made.weigh(0.2000, 10, 40'100);
+  made.weigh(0.2001, 10, 40'000);  // no faster in two digits, and as good
+  made.weigh(0.2300, 10, 40'000);
+  EXPECT_EQ(made.best(), (std::vector<bool>{true, true, false}));
+}
+
 TEST(Tradeoffs, TakeMeansOfTheTrialsByWhichAResultIsJudged) {
   Weighing made;
   const core::ExperimentId id = made.weigh(0.20, 1, 9000);
