@@ -3,10 +3,10 @@
 #include <cstring>
 #include <utility>
 
+#include "workers/model/rows.h"
+
 namespace overnight::workers::inline OVERNIGHT_PRECISION {
 namespace {
-
-using Ids = std::vector<TensorId>;
 
 // Takes pieces of the shared scratch, one after the other.
 struct Pieces {
@@ -14,11 +14,9 @@ struct Pieces {
   Real* take(std::size_t floats) { return std::exchange(at, at + floats); }
 };
 
-// The gradient of read tensor `index` begins at zero if nobody has written it.
+// Of all parameters, which an op reads behind its projection.
 void begin_gradients(const Graph& g, Memory& m, const Ids& parameters, const std::vector<bool>& adds) {
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!adds[i + 1]) std::memset(g.gradient(m, parameters[i]), 0, g.tensor(parameters[i]).count() * sizeof(Real));
-  }
+  for (std::size_t i = 0; i < parameters.size(); ++i) begin_gradient(g, m, parameters[i], adds[i + 1]);
 }
 
 kernels::StateSpaceShape one_sequence(kernels::StateSpaceShape shape) {

@@ -155,6 +155,7 @@ std::string parameter_names() {
 
 std::string parameter_table() {
   TrainingSettings defaults;
+  defaults.threads = 0;
   std::string table;
   for (const Parameter& parameter : parameters) {
     char value[40];

@@ -1,0 +1,119 @@
+// Attention, and the projection before it with normalised and turned queries and keys.
+#include "workers/model/ops.h"
+#include "workers/model/rows.h"
+
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace {
+
+// The rotary table is made once and shared by all lanes.
+std::shared_ptr<const std::vector<Real>> turns_of(kernels::AttentionShape shape, double base) {
+  auto turns = std::make_shared<std::vector<Real>>(shape.context * shape.head_size);
+  kernels::rotary_table(turns->data(), shape.context, shape.head_size, base);
+  return turns;
+}
+
+struct NormQkv final : Op {
+  NormedRows normed;
+  TensorId qkv, rstd_qk, weights;
+  kernels::AttentionShape shape;
+  std::size_t outputs;
+  std::shared_ptr<const std::vector<Real>> turns;
+  std::optional<ValueEmbedding> embedding;
+  NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
+          double base, std::optional<ValueEmbedding> e)
+      : normed(g, r, i, g.tensor(o).columns),
+        qkv(o),
+        rstd_qk(rqk),
+        weights(w),
+        shape(s),
+        outputs(g.tensor(o).columns),
+        turns(turns_of(s, base)),
+        embedding(e) {}
+  const char* kind() const override { return "mixer in"; }
+  Ids reads() const override {
+    Ids ids{normed.in, weights};
+    if (embedding) ids.insert(ids.end(), {embedding->table, embedding->gate});
+    return ids;
+  }
+  kernels::ValueEmbeddingOf<const Real> read_embedding(const Graph& g, const Memory& m) const {
+    return {g.read(m, embedding->table), g.read(m, embedding->gate)};
+  }
+  Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd, rstd_qk, qkv}; }
+  double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + outputs); }
+  void forward(const Graph& g, Memory& m) const override {
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      Real* product = g.scratch(m) + 2 * normed.block * normed.width;
+      normed.make(g, m, g.scratch(m), from, count);
+      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, weights), count, normed.width, outputs,
+                              false);
+      if (embedding)
+        m.backend->value_embedding_forward(product, g.scratch(m), normed.width, m.inputs + from, read_embedding(g, m),
+                                           shape, count);
+      m.backend->qk_forward(product, g.value(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(),
+                            shape, from, count);
+      std::memcpy(g.value(m, qkv) + from * outputs, product, count * outputs * sizeof(Real));
+    });
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    if (embedding) {
+      begin_gradient(g, m, embedding->table, adds[2]);
+      begin_gradient(g, m, embedding->gate, adds[3]);
+    }
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      Real* x = g.scratch(m);
+      Real* dx = x + normed.block * normed.width;
+      Real* dqkv = g.gradient(m, qkv) + from * outputs;
+      m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs,
+                             g.read(m, rstd_qk) + from * (shape.heads + shape.key_heads()), turns->data(), shape, from,
+                             count);
+      normed.make(g, m, x, from, count);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dqkv, x, count, normed.width, outputs,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
+      if (embedding)
+        m.backend->value_embedding_backward(dx, {g.gradient(m, embedding->table), g.gradient(m, embedding->gate)}, dqkv,
+                                            x, normed.width, m.inputs + from, read_embedding(g, m), shape, count);
+      normed.pass_back(g, m, dx, from, count, adds[0]);
+    });
+  }
+};
+
+struct Attention final : Op {
+  TensorId out, log_sums, qkv;
+  kernels::AttentionShape shape;
+  Attention(TensorId o, TensorId l, TensorId x, kernels::AttentionShape s) : out(o), log_sums(l), qkv(x), shape(s) {}
+  const char* kind() const override { return "attention"; }
+  Ids reads() const override { return {qkv}; }
+  Ids writes() const override { return {out, log_sums}; }
+  Ids needed_by_backward() const override { return {log_sums, qkv}; }
+  double flops() const override {  // both products, of the keys that each token sees
+    double seen = 0;
+    for (std::size_t t = 0; t < shape.context; ++t) seen += static_cast<double>(t + 1 - shape.first_seen(t));
+    return 4.0 * static_cast<double>(shape.batch * shape.width()) * seen;
+  }
+  std::size_t scratch_floats() const override { return kernels::attention_scratch(shape); }
+  void forward(const Graph& g, Memory& m) const override {
+    m.backend->attention_forward(g.value(m, out), g.value(m, log_sums), g.read(m, qkv), g.scratch(m), shape);
+  }
+  // All of dqkv is this op's: nobody else reads queries, keys and values.
+  void backward(const Graph& g, Memory& m, const std::vector<bool>&) const override {
+    m.backend->attention_backward(g.gradient(m, qkv), g.gradient(m, out), g.read(m, log_sums), g.read(m, qkv),
+                                  g.scratch(m), shape);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
+                             TensorId weights, kernels::AttentionShape shape, double base,
+                             std::optional<ValueEmbedding> embedding) {
+  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, base, embedding);
+}
+std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, TensorId qkv,
+                              kernels::AttentionShape shape) {
+  return std::make_unique<Attention>(out, log_sums, qkv, shape);
+}
+
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION

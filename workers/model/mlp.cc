@@ -1,0 +1,101 @@
+// The MLP behind its norm, with what it adds to.
+#include "workers/model/ops.h"
+#include "workers/model/rows.h"
+
+namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace {
+
+struct NormMlp final : Op {
+  NormedRows normed;
+  Activation f;
+  TensorId out, hidden, up, down;
+  std::size_t inner, before;  // width behind f, and before it
+  NormMlp(const Graph& g, Activation a, TensorId o, TensorId h, TensorId r, TensorId i, TensorId u, TensorId d)
+      : normed(g, r, i, g.tensor(h).columns),
+        f(a),
+        out(o),
+        hidden(h),
+        up(u),
+        down(d),
+        inner(g.tensor(d).columns),
+        before(g.tensor(h).columns) {}
+  const char* kind() const override { return "mlp"; }
+  Ids reads() const override { return {normed.in, up, down}; }
+  Ids writes() const override { return {out, hidden, normed.rstd}; }
+  Ids needed_by_backward() const override { return {normed.in, normed.rstd, hidden}; }
+  double flops() const override {
+    return product_flops(normed.rows, normed.width, before) + product_flops(normed.rows, inner, normed.width);
+  }
+  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + before + inner); }
+
+  // What f gives, from the kept values.
+  const Real* activated(const Memory& m, const Real* kept, Real* room, std::size_t count) const {
+    if (f == Activation::relu2) return kept;
+    if (f == Activation::gelu) {
+      m.backend->gelu_forward(room, kept, count * inner);
+    } else {
+      m.backend->swiglu_forward(room, kept, count, inner);
+    }
+    return room;
+  }
+  // d [count, before], from the gradient of what f gives. For relu2 and gelu both may be the same.
+  void pass_back_f(const Memory& m, Real* d, const Real* dactivated, const Real* kept, std::size_t count) const {
+    if (f == Activation::relu2) {
+      m.backend->relu2_backward(d, dactivated, kept, count * inner);
+    } else if (f == Activation::gelu) {
+      m.backend->gelu_backward(d, dactivated, kept, count * inner);
+    } else {
+      m.backend->swiglu_backward(d, dactivated, kept, count, inner);
+    }
+  }
+
+  void forward(const Graph& g, Memory& m) const override {
+    const std::size_t width = normed.width;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      Real* h = g.value(m, hidden) + from * before;
+      Real* y = g.value(m, out) + from * width;
+      Real* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
+      normed.make(g, m, g.scratch(m), from, count);
+      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, before, false);
+      if (f == Activation::relu2) {
+        m.backend->relu2_forward(h, product, count * inner);
+      } else {
+        std::memcpy(h, product, count * before * sizeof(Real));
+      }
+      const Real* a = activated(m, h, product + normed.block * before, count);
+      std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(Real));
+      kernels::linear_forward(*m.backend, y, a, g.read(m, down), count, inner, width, true);
+    });
+  }
+  void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
+    const std::size_t width = normed.width;
+    in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
+      Real* x = g.scratch(m);
+      Real* dx = x + normed.block * width;
+      Real* dbefore = dx + normed.block * width;
+      Real* room = dbefore + normed.block * before;
+      const Real* h = g.read(m, hidden) + from * before;
+      const Real* dy = g.gradient(m, out) + from * width;
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, activated(m, h, room, count), count, inner,
+                                       width, adds[2] || from > 0);
+      Real* dactivated = f == Activation::swiglu ? room : dbefore;
+      kernels::linear_backward_input(*m.backend, dactivated, dy, g.read(m, down), count, inner, width, false);
+      pass_back_f(m, dbefore, dactivated, h, count);
+      normed.make(g, m, x, from, count);
+      kernels::linear_backward_weights(*m.backend, g.gradient(m, up), dbefore, x, count, width, before,
+                                       adds[1] || from > 0);
+      kernels::linear_backward_input(*m.backend, dx, dbefore, g.read(m, up), count, width, before, false);
+      pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);
+      normed.pass_back(g, m, dx, from, count, true);
+    });
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, TensorId hidden, TensorId rstd,
+                             TensorId in, TensorId up, TensorId down) {
+  return std::make_unique<NormMlp>(graph, f, out, hidden, rstd, in, up, down);
+}
+
+}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
