@@ -17,11 +17,11 @@ struct AttentionShape {
   std::size_t kv_heads = 0;  // of keys and values, each shared by as many heads; 0: one for each head
   std::size_t window = 0;    // how many tokens a token sees, itself among them; 0: all before it
 
-  std::size_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
-  std::size_t width() const { return heads * head_size; }                    // of queries, and of what comes out
-  std::size_t row() const { return (heads + 2 * key_heads()) * head_size; }  // queries, keys, values
+  constexpr std::size_t key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  constexpr std::size_t width() const { return heads * head_size; }  // of queries, and of what comes out
+  constexpr std::size_t row() const { return (heads + 2 * key_heads()) * head_size; }  // queries, keys, values
   // The first of the tokens that token `t` of a sequence sees.
-  std::size_t first_seen(std::size_t t) const { return window == 0 || t + 1 < window ? 0 : t + 1 - window; }
+  constexpr std::size_t first_seen(std::size_t t) const { return window == 0 || t + 1 < window ? 0 : t + 1 - window; }
 };
 
 std::size_t attention_scratch(AttentionShape shape);  // in floats
@@ -33,7 +33,7 @@ struct StateSpaceShape {
   std::size_t rank = 1;
   std::size_t chunk = 64;  // tokens; `context` is a multiple
 
-  std::size_t states() const { return batch * (context / chunk) * heads * head_size * state; }  // in floats
+  constexpr std::size_t states() const { return batch * (context / chunk) * heads * head_size * state; }  // in floats
 };
 
 std::size_t state_space_scratch(StateSpaceShape shape);  // in floats
@@ -102,7 +102,8 @@ struct Mamba3Shape {
   std::size_t shared_groups = 1;  // of the projection
   std::size_t angles = 0;         // at most state / 2; the rest is not turned
 
-  std::size_t scratch() const { return scan.heads * angles + 2 * scan.state; }  // of backward, in floats
+  // Of backward, in floats.
+  constexpr std::size_t scratch() const { return scan.batch * scan.context * scan.heads * angles + 2 * scan.state; }
 };
 
 // A matrix in memory: element (r, c) is data[r * row_stride + c * column_stride].

@@ -1,4 +1,5 @@
 // Chooses the table for this machine; OpenBLAS's products, which ours are measured against.
+#include <algorithm>
 #include <cblas.h>
 
 #include <unistd.h>
@@ -48,11 +49,14 @@ const Backend& cpu_backend() {
   return base::table;
 }
 
-std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows * shape.context; }
+std::size_t attention_scratch(AttentionShape shape) {
+  return std::max(2 * attention_rows * shape.context, shape.batch * shape.context * shape.heads);
+}
 
 std::size_t state_space_scratch(StateSpaceShape s) {
   const std::size_t flat = s.chunk * s.rank;
-  return 3 * flat * flat + flat * (2 * s.state + s.head_size + 7) + s.heads * s.head_size * s.state;
+  return std::max(3 * flat * flat + flat * (2 * s.state + s.head_size + 7) + s.heads * s.head_size * s.state,
+                  s.states());
 }
 
 void blas_product(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,

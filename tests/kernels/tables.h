@@ -34,10 +34,28 @@ struct Exact {
   static const BackendOf<double>* table() { return &exact::table; }
 };
 
+// The GPU's ops, line by line as a GPU would run them (kernels/emulator).
+namespace emulated {
+extern const BackendOf<float> floats;  // emulated_table.cc
+extern const BackendOf<double> doubles;
+}  // namespace emulated
+struct Emulated {
+  using Real = float;
+  static constexpr double near = 1e-4;
+  static const Backend* table() { return &emulated::floats; }
+};
+struct EmulatedExact {
+  using Real = double;
+  static constexpr double near = 1e-6;
+  static const BackendOf<double>* table() { return &emulated::doubles; }
+};
+
 struct Names {
   template <typename Table>
   static std::string GetName(int) {
     if (std::is_same_v<Table, Exact>) return "exact";
+    if (std::is_same_v<Table, Emulated>) return "emulated";
+    if (std::is_same_v<Table, EmulatedExact>) return "emulated_exact";
     return std::is_same_v<Table, Base> ? "base" : std::is_same_v<Table, Avx2> ? "avx2" : "avx512";
   }
 };
@@ -56,6 +74,6 @@ class OnEveryTable : public testing::Test {
   static std::vector<Real> poisoned(std::size_t count) { return kernels::poisoned<Real>(count); }
 };
 
-using Tables = testing::Types<Base, Avx2, Avx512, Exact>;
+using Tables = testing::Types<Base, Avx2, Avx512, Exact, Emulated, EmulatedExact>;
 
 }  // namespace overnight::kernels

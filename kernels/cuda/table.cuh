@@ -1,0 +1,63 @@
+// The table of launchers for GPUs, for one kind of number.
+#pragma once
+
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/convolution.cuh"
+#include "kernels/cuda/embedding.cuh"
+#include "kernels/cuda/gate.cuh"
+#include "kernels/cuda/loss.cuh"
+#include "kernels/cuda/mamba.cuh"
+#include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/pointwise.cuh"
+#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/state_space.cuh"
+
+namespace overnight::kernels::cuda {
+
+template <typename Real>
+constexpr BackendOf<Real> table_named(const char* name) {
+  return {.name = name,
+          .product = product<Real>,
+          .linear_row = linear_row<Real>,
+          .embedding_forward = embedding_forward<Real>,
+          .embedding_backward = embedding_backward<Real>,
+          .rmsnorm_forward = rmsnorm_forward<Real>,
+          .rmsnorm_backward = rmsnorm_backward<Real>,
+          .qk_forward = qk_forward<Real>,
+          .qk_backward = qk_backward<Real>,
+          .attention_forward = attention_forward<Real>,
+          .attention_backward = attention_backward<Real>,
+          .state_space_forward = state_space_forward<Real>,
+          .state_space_backward = state_space_backward<Real>,
+          .convolution_forward = convolution_forward<Real>,
+          .convolution_backward = convolution_backward<Real>,
+          .gate_forward = gate_forward<Real>,
+          .gate_backward = gate_backward<Real>,
+          .skip_backward = skip_backward<Real>,
+          .spread_forward = spread_forward<Real>,
+          .spread_backward = spread_backward<Real>,
+          .gain_forward = gain_forward<Real>,
+          .gain_backward = gain_backward<Real>,
+          .mamba2_forward = mamba2_forward<Real>,
+          .mamba2_backward = mamba2_backward<Real>,
+          .mamba3_forward = mamba3_forward<Real>,
+          .mamba3_backward = mamba3_backward<Real>,
+          .relu2_forward = relu2_forward<Real>,
+          .relu2_backward = relu2_backward<Real>,
+          .gelu_forward = gelu_forward<Real>,
+          .gelu_backward = gelu_backward<Real>,
+          .swiglu_forward = swiglu_forward<Real>,
+          .swiglu_backward = swiglu_backward<Real>,
+          .softcap_forward = softcap_forward<Real>,
+          .softcap_backward = softcap_backward<Real>,
+          .blend_forward = blend_forward<Real>,
+          .blend_backward = blend_backward<Real>,
+          .value_embedding_forward = value_embedding_forward<Real>,
+          .value_embedding_backward = value_embedding_backward<Real>,
+          .cross_entropy = cross_entropy<Real>,
+          .add = add<Real>,
+          .sum_of_squares = sum_of_squares<Real>,
+          .adamw = adamw<Real>};
+}
+
+}  // namespace overnight::kernels::cuda

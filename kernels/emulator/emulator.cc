@@ -1,0 +1,190 @@
+#include "kernels/emulator/emulator.h"
+
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace overnight::kernels::emulator {
+namespace {
+
+constexpr std::size_t stack_bytes = 128 * 1024;
+constexpr int warp = 32;
+
+enum class At { running, block_barrier, warp_barrier, gone };
+
+struct Fiber {
+  ucontext_t context{};
+  dim3 thread;
+  At at = At::running;
+  void* fake_stack = nullptr;  // AddressSanitizer's
+};
+
+// The block that runs on this thread.
+struct Block {
+  const char* name = "";
+  const std::function<void()>* kernel = nullptr;
+  ucontext_t scheduler{};
+  std::vector<Fiber> fibers;
+  std::size_t now = 0;
+  std::vector<std::uint64_t> given;  // per thread, for exchange
+  std::vector<std::uint64_t> shared;
+  char* stacks = nullptr;
+  void* fake_stack = nullptr;
+  const void* scheduler_stack = nullptr;
+  std::size_t scheduler_stack_bytes = 0;
+
+  ~Block() {
+    if (stacks != nullptr) munmap(stacks, threads_max * stack_bytes);
+  }
+};
+
+thread_local Block block;
+
+[[noreturn]] void give_up(const char* why) {
+  std::fprintf(stderr, "kernel %s: %s\n", block.name, why);
+  std::abort();
+}
+
+void to_fiber(std::size_t index) {
+  Fiber& fiber = block.fibers[index];
+  block.now = index;
+  threadIdx = fiber.thread;
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(&block.fake_stack, block.stacks + index * stack_bytes, stack_bytes);
+#endif
+  swapcontext(&block.scheduler, &fiber.context);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(block.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void to_scheduler(At at) {
+  Fiber& fiber = block.fibers[block.now];
+  fiber.at = at;
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(at == At::gone ? nullptr : &fiber.fake_stack, block.scheduler_stack,
+                                 block.scheduler_stack_bytes);
+#endif
+  swapcontext(&fiber.context, &block.scheduler);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(fiber.fake_stack, nullptr, nullptr);
+#endif
+}
+
+void begin_fiber() {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
+#endif
+  (*block.kernel)();
+  to_scheduler(At::gone);
+}
+
+// Whether all threads [from, to) that are not gone have come to this barrier.
+bool all_at(At barrier, std::size_t from, std::size_t to) {
+  bool any = false;
+  for (std::size_t i = from; i < to; ++i) {
+    if (block.fibers[i].at == At::gone) continue;
+    if (block.fibers[i].at != barrier) return false;
+    any = true;
+  }
+  return any;
+}
+
+void pass(std::size_t from, std::size_t to) {
+  for (std::size_t i = from; i < to; ++i) {
+    if (block.fibers[i].at != At::gone) block.fibers[i].at = At::running;
+  }
+}
+
+void run_block() {
+  const std::size_t threads = block.fibers.size();
+  for (std::size_t left = threads; left > 0;) {
+    bool moved = false;
+    for (std::size_t i = 0; i < threads; ++i) {
+      if (block.fibers[i].at != At::running) continue;
+      to_fiber(i);
+      moved = true;
+      if (block.fibers[i].at == At::gone) --left;
+    }
+    for (std::size_t from = 0; from < threads; from += warp) {
+      const std::size_t to = std::min(threads, from + warp);
+      if (all_at(At::warp_barrier, from, to)) pass(from, to), moved = true;
+    }
+    if (all_at(At::block_barrier, 0, threads)) pass(0, threads), moved = true;
+    if (!moved && left > 0) give_up("its threads wait for each other at different barriers");
+  }
+}
+
+void prepare(dim3 shape) {
+  const std::size_t threads = static_cast<std::size_t>(shape.x) * shape.y * shape.z;
+  block.fibers.assign(threads, {});
+  block.given.assign((threads + warp - 1) / warp * warp, 0);
+  for (std::size_t i = 0; i < threads; ++i) {
+    Fiber& fiber = block.fibers[i];
+    const auto at = static_cast<unsigned>(i);
+    fiber.thread = {at % shape.x, at / shape.x % shape.y, at / shape.x / shape.y};
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = block.stacks + i * stack_bytes;
+    fiber.context.uc_stack.ss_size = stack_bytes;
+    makecontext(&fiber.context, begin_fiber, 0);
+  }
+}
+
+}  // namespace
+
+void run(const char* name, dim3 grid, dim3 shape, std::size_t shared_bytes, const std::function<void()>& kernel) {
+  block.name = name;
+  block.kernel = &kernel;
+  const std::size_t threads = static_cast<std::size_t>(shape.x) * shape.y * shape.z;
+  if (threads == 0 || threads > threads_max) give_up("so many threads are not in a block");
+  if (shared_bytes > shared_max) give_up("it asks for more shared memory than a block can have");
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535) give_up("no such grid");
+  if (block.stacks == nullptr) {
+    void* stacks = mmap(nullptr, threads_max * stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stacks == MAP_FAILED) give_up("no memory for its threads' stacks");
+    block.stacks = static_cast<char*>(stacks);
+  }
+  gridDim = grid, blockDim = shape;
+  for (unsigned z = 0; z < grid.z; ++z) {
+    for (unsigned y = 0; y < grid.y; ++y) {
+      for (unsigned x = 0; x < grid.x; ++x) {
+        blockIdx = {x, y, z};
+        block.shared.assign(shared_bytes / 8 + 2, 0xcdcdcdcdcdcdcdcdull);
+        prepare(shape);
+        run_block();
+      }
+    }
+  }
+}
+
+void* dynamic_shared() {
+  const auto at = reinterpret_cast<std::uintptr_t>(block.shared.data());
+  return reinterpret_cast<void*>((at + 15) / 16 * 16);
+}
+
+int lane() { return static_cast<int>(block.now % warp); }
+
+const std::uint64_t* exchange(std::uint64_t mine) {
+  block.given[block.now] = mine;
+  __syncwarp();
+  return &block.given[block.now / warp * warp];
+}
+
+void wait_for_block() { to_scheduler(At::block_barrier); }
+void wait_for_warp() { to_scheduler(At::warp_barrier); }
+
+}  // namespace overnight::kernels::emulator
+
+void __syncthreads() { overnight::kernels::emulator::wait_for_block(); }
+void __syncwarp(unsigned) { overnight::kernels::emulator::wait_for_warp(); }
