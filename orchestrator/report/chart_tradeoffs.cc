@@ -57,7 +57,7 @@ void draw_steps(const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, co
 void draw_points(const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, const Axis& y, Svg& svg) {
   PathData others;
   Pixels taken;
-  std::size_t named = 0;
+  std::vector<std::pair<double, double>> names;  // where they stand
   for (const Weighed& point : tradeoffs.points) {
     if (!point.complete()) continue;
     const Result& result = *point.result;
@@ -72,7 +72,13 @@ void draw_points(const Tradeoffs& tradeoffs, std::size_t which, const Axis& x, c
     svg.dot(to_right, up, 3.6, baseline ? "dot fb" : "dot f0",
             fmt::format("experiment {}: {}, {}", name, number_words(result.judged().mean),
                         cost_words(tradeoffs.metrics[which], point.costs[which])));
-    if (point.best && ++named <= names_max) svg.text(std::min(to_right + 6, right - 22), up - 5, name, "start", "note");
+    const double name_x = std::min(to_right + 6, right - 22), name_y = up - 5;
+    const bool covered = std::any_of(names.begin(), names.end(), [&](const auto& other) {
+      return std::abs(other.first - name_x) < 26 && std::abs(other.second - name_y) < 11;
+    });
+    if (!point.best || covered || names.size() >= names_max) continue;
+    svg.text(name_x, name_y, name, "start", "note");
+    names.emplace_back(name_x, name_y);
   }
   svg.path(others.data(), "dots small s0");
 }
