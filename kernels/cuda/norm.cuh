@@ -25,7 +25,9 @@ template <typename Real>
 __device__ Real rms_inverse(const Real* x, std::size_t width, unsigned lane) {
   Real sum = 0;
   for (std::size_t i = lane; i < width; i += warp_threads) sum += x[i] * x[i];
-  return 1 / sqrt(warp_sum(sum) / static_cast<Real>(width) + static_cast<Real>(norm_epsilon));
+  sum = warp_sum(sum);
+  if (!(sum < INFINITY)) return sum - sum;  // not a number: a row too large for a sum of squares must not pass for one of zeros
+  return 1 / sqrt(sum / static_cast<Real>(width) + static_cast<Real>(norm_epsilon));
 }
 
 template <typename Real>

@@ -89,35 +89,43 @@ Result<Documents, std::string> read_documents(const fs::path& folder) {
   return documents;
 }
 
-std::uint64_t documents_memory(const fs::path& folder) {
+Result<std::uint64_t, std::string> documents_memory(const fs::path& folder) {
   const auto files = texts_in(folder);
-  if (!files) return 0;
+  if (!files) return unexpected(files.error());
   std::uint64_t bytes = 0;
   for (const fs::path& file : *files) {
     std::error_code failed;
     const std::uintmax_t size = fs::file_size(file, failed);
     bytes += failed ? 0 : size;
   }
-  return 2 * sizeof(std::int32_t) * bytes;
+  return sizeof(std::int32_t) * bytes;
 }
 
-Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary) {
+Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary, const Stopped& stopped) {
   const std::size_t every = std::max<std::size_t>(1, documents.bytes() / tokenizer_bytes_max);
   std::vector<std::string> texts;
-  for (std::size_t d = 0; d < documents.tokens.size(); d += every) texts.push_back(documents.text(d));
-  return Tokenizer::trained({texts.begin(), texts.end()}, vocabulary);
+  std::size_t left = tokenizer_bytes_max;
+  for (std::size_t d = 0; d < documents.tokens.size() && left > 0; d += every) {
+    texts.push_back(documents.text(d).substr(0, left));
+    left -= texts.back().size();
+  }
+  return Tokenizer::trained({texts.begin(), texts.end()}, vocabulary, stopped);
 }
 
-Documents encoded(const Documents& documents, const Tokenizer& tokenizer) {
+Documents encoded(Documents documents, const Tokenizer& tokenizer, const Stopped& stopped) {
   Documents in_tokens;
-  in_tokens.names = documents.names;
   in_tokens.token_bytes = token_bytes_of(tokenizer);
+  const std::size_t bytes = documents.bytes();
   for (std::size_t d = 0; d < documents.tokens.size(); ++d) {
+    if (stopped && stopped()) return in_tokens;
     std::vector<std::int32_t> tokens{document_start};
     tokenizer.encode(documents.text(d), tokens);
+    tokens.shrink_to_fit();
     in_tokens.tokens.push_back(std::move(tokens));
+    documents.tokens[d] = {};
   }
-  INVARIANT(in_tokens.bytes() == documents.bytes(), "the bytes of the tokens are those of the text");
+  in_tokens.names = std::move(documents.names);
+  INVARIANT(in_tokens.bytes() == bytes, "the bytes of the tokens are those of the text");
   return in_tokens;
 }
 

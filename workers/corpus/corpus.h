@@ -35,16 +35,20 @@ struct Documents {
 // All *.txt files of a folder, in order of name.
 budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
 
-// Memory that the documents of a folder take to be trained on, in bytes: as tokens, and once more as one stream. With a
-// tokenizer it is less, but for the moment in which they are encoded. 0 if the folder cannot be read.
-std::uint64_t documents_memory(const std::filesystem::path& folder);
+// Memory that the documents of a folder take in bytes, before any is read.
+budgets::Result<std::uint64_t, std::string> documents_memory(const std::filesystem::path& folder);
 
-// A tokenizer from documents in bytes: from all of them, or evenly chosen ones with about tokenizer_bytes_max in all.
+// What learning tokens takes at most beside the documents.
+inline constexpr std::uint64_t tokenizer_memory_max = std::uint64_t{96} << 20;
+
+// A tokenizer from documents in bytes: from all of them, or from the beginnings of evenly chosen ones, at most
+// tokenizer_bytes_max in all.
 inline constexpr std::size_t tokenizer_bytes_max = 2 << 20;
-Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary);
+Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary, const Stopped& stopped = {});
 
-// Documents in bytes, in tokens. INVARIANT: the tokens' bytes are the documents'.
-Documents encoded(const Documents& documents, const Tokenizer& tokenizer);
+// Documents in bytes, in tokens; each is given up once it is encoded. After a stop the rest is missing.
+// INVARIANT: the tokens' bytes are the documents'.
+Documents encoded(Documents documents, const Tokenizer& tokenizer, const Stopped& stopped = {});
 
 // Copies the documents of `corpus` into OUT/train, OUT/validation and OUT/holdout.
 budgets::Result<void, std::string> lay_out_splits(const std::filesystem::path& corpus,

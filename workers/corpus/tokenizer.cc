@@ -5,7 +5,6 @@
 #include <fstream>
 #include <optional>
 #include <queue>
-#include <set>
 
 #include "budgets/invariant.h"
 
@@ -56,7 +55,10 @@ std::vector<Word> words_of(const std::vector<std::string_view>& texts) {
 class PairCounts {
  public:
   explicit PairCounts(std::vector<Word> words) : words_(std::move(words)) {
-    for (std::size_t w = 0; w < words_.size(); ++w) change(w, 1);
+    for (std::size_t w = 0; w < words_.size(); ++w) {
+      change(w, 1);
+      touched_.clear();
+    }
     for (const auto& [key, pair] : pairs_) offer(key, pair.count);
   }
 
@@ -74,20 +76,24 @@ class PairCounts {
 
   void join(std::uint64_t key, std::int32_t token) {
     touched_.clear();
-    const std::set<std::size_t> in = std::move(pairs_[key].words);
+    std::vector<std::uint32_t> in = std::move(pairs_[key].words);
+    std::sort(in.begin(), in.end());
+    in.erase(std::unique(in.begin(), in.end()), in.end());
     for (const std::size_t w : in) {
       change(w, -1);
       replace(words_[w].tokens, key, token);
       change(w, 1);
     }
     pairs_[key] = {};
+    std::sort(touched_.begin(), touched_.end());  // the order of offers must not show
+    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
     for (const std::uint64_t other : touched_) offer(other, pairs_[other].count);
   }
 
  private:
   struct Counted {
     std::int64_t count = 0;
-    std::set<std::size_t> words;
+    std::vector<std::uint32_t> words;  // in which it came once; some may stand here twice, or have lost it
   };
   struct Offer {
     std::int64_t count = 0;
@@ -105,8 +111,9 @@ class PairCounts {
       const std::uint64_t key = key_of(word.tokens[i], word.tokens[i + 1]);
       Counted& pair = pairs_[key];
       pair.count += sign * word.count;
-      if (sign > 0) pair.words.insert(w);
-      touched_.insert(key);
+      const auto place = static_cast<std::uint32_t>(w);
+      if (sign > 0 && (pair.words.empty() || pair.words.back() != place)) pair.words.push_back(place);
+      touched_.push_back(key);
     }
   }
 
@@ -123,7 +130,7 @@ class PairCounts {
   std::vector<Word> words_;
   std::unordered_map<std::uint64_t, Counted> pairs_;
   std::priority_queue<Offer> queue_;  // may hold what is no longer so; most_frequent looks again
-  std::set<std::uint64_t> touched_;
+  std::vector<std::uint64_t> touched_;
 };
 
 }  // namespace
@@ -180,12 +187,13 @@ void Tokenizer::join(Pair pair) {
   joined_.push_back(pair);
 }
 
-Tokenizer Tokenizer::trained(const std::vector<std::string_view>& texts, std::int64_t vocabulary) {
+Tokenizer Tokenizer::trained(const std::vector<std::string_view>& texts, std::int64_t vocabulary,
+                             const Stopped& stopped) {
   INVARIANT(vocabulary >= byte_vocabulary && vocabulary <= vocabulary_max, "a vocabulary holds the bytes");
   Tokenizer made;
   if (vocabulary == byte_vocabulary) return made;
   PairCounts counts(words_of(texts));
-  while (made.vocabulary() < vocabulary) {
+  while (made.vocabulary() < vocabulary && !(stopped && stopped())) {
     const auto key = counts.most_frequent();
     if (!key) break;
     counts.join(*key, static_cast<std::int32_t>(made.vocabulary()));

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,14 +24,19 @@ namespace overnight::workers {
 inline constexpr std::int64_t vocabulary_max = 65'536;
 inline constexpr std::size_t piece_bytes_max = 48;  // a longer word is cut: joining costs the square of it
 
+// Asked between two pieces of a long work, whether it is to end. None: it is not.
+using Stopped = std::function<bool()>;
+
 class Tokenizer {
  public:
   Tokenizer();  // bytes alone
 
   // Joins the most frequent pair of neighbours, again and again, up to `vocabulary` tokens; ends early where no pair
   // comes twice. Equally frequent pairs: the one with the lower tokens first.
+  // Once `stopped` says so, what was joined so far is all.
   // INVARIANT byte_vocabulary <= vocabulary <= vocabulary_max.
-  static Tokenizer trained(const std::vector<std::string_view>& texts, std::int64_t vocabulary);
+  static Tokenizer trained(const std::vector<std::string_view>& texts, std::int64_t vocabulary,
+                           const Stopped& stopped = {});
 
   // What to_text wrote: a line "LEFT RIGHT" for each token from 257 on. What is anything else is refused with its line.
   static budgets::Result<Tokenizer, std::string> from_text(std::string_view text);

@@ -14,7 +14,7 @@ class Block {
   Block& operator=(Block&&) = delete;
   float* get() const { return data_; }
 
-  // What so many floats take once all are written, in bytes: whole large pages.
+  // What so many floats take once all are written, in bytes: whole pages.
   static std::size_t bytes_of(std::size_t floats);
 
  private:

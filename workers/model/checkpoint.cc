@@ -33,19 +33,38 @@ bool write_whole(int fd, const void* data, std::size_t size) {
   return true;
 }
 
+// Whole or not at all: beside the file first, then in its place. `write` returns false with errno set.
+template <typename Write>
+Result<void, std::string> write_by_rename(const std::filesystem::path& file, const Write& write) {
+  const std::filesystem::path temporary = file.string() + ".writing";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return unexpected(temporary.string() + ": " + std::strerror(errno));
+  const bool good = write(fd) && ::fsync(fd) == 0;
+  const std::string why = good ? "" : std::strerror(errno);
+  ::close(fd);
+  if (!good || ::rename(temporary.c_str(), file.c_str()) != 0)
+    return unexpected(file.string() + ": " + (why.empty() ? std::strerror(errno) : why));
+  return {};
+}
+
 // Keys given twice would let two readers see two things; nlohmann keeps the last one silently.
+constexpr int header_depth_max = 4;
+
 Result<json, std::string> parse_header(const std::string& text) {
   std::vector<std::map<std::string, bool>> seen;
   std::string twice;
+  bool deep = false;
   const json::parser_callback_t watch = [&](int depth, json::parse_event_t event, json& parsed) {
+    if (event == json::parse_event_t::object_start && depth >= header_depth_max) deep = true;
     if (event == json::parse_event_t::object_start) seen.emplace_back();
     if (event == json::parse_event_t::object_end && !seen.empty()) seen.pop_back();
     if (event == json::parse_event_t::key && !seen.back().emplace(parsed.get<std::string>(), true).second)
       twice = parsed.get<std::string>();
-    return depth < 8;
+    return true;
   };
   json header = json::parse(text, watch, false);
   if (!header.is_object()) return unexpected(std::string("its header is not a JSON object"));
+  if (deep) return unexpected(std::string("its header is nested too deeply"));
   if (!twice.empty()) return unexpected("its header names \"" + twice + "\" twice");
   return header;
 }
@@ -111,6 +130,10 @@ std::vector<StoredTensor> parameters_of(const Graph& graph, const float* paramet
 
 }  // namespace
 
+Result<void, std::string> write_text(const std::filesystem::path& file, const std::string& text) {
+  return write_by_rename(file, [&](int fd) { return write_whole(fd, text.data(), text.size()); });
+}
+
 Result<void, std::string> write_tensors(const std::filesystem::path& file, const std::vector<StoredTensor>& tensors,
                                         const std::map<std::string, std::string>& metadata) {
   json header = json::object();
@@ -123,19 +146,13 @@ Result<void, std::string> write_tensors(const std::filesystem::path& file, const
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  const std::filesystem::path temporary = file.string() + ".writing";
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return unexpected(temporary.string() + ": " + std::strerror(errno));
-  const std::uint64_t length = text.size();
-  bool good = write_whole(fd, &length, sizeof length) && write_whole(fd, text.data(), text.size());
-  for (const StoredTensor& tensor : tensors)
-    good = good && write_whole(fd, tensor.data, tensor.count() * sizeof(float));
-  good = good && ::fsync(fd) == 0;
-  const std::string why = good ? "" : std::strerror(errno);
-  ::close(fd);
-  if (!good || ::rename(temporary.c_str(), file.c_str()) != 0)
-    return unexpected(file.string() + ": " + (why.empty() ? std::strerror(errno) : why));
-  return {};
+  return write_by_rename(file, [&](int fd) {
+    const std::uint64_t length = text.size();
+    bool good = write_whole(fd, &length, sizeof length) && write_whole(fd, text.data(), text.size());
+    for (const StoredTensor& tensor : tensors)
+      good = good && write_whole(fd, tensor.data, tensor.count() * sizeof(float));
+    return good;
+  });
 }
 
 Result<TensorFile, std::string> TensorFile::open(const std::filesystem::path& file,

@@ -26,7 +26,9 @@ struct StoredTensor {
   std::size_t count() const { return rows * columns; }
 };
 
-// As safetensors: to a temporary file beside it, fsynced, renamed. `metadata` is kept with it.
+// Whole or not at all: to a temporary file beside it, fsynced, renamed.
+budgets::Result<void, std::string> write_text(const std::filesystem::path& file, const std::string& text);
+// The same as safetensors; `metadata` is kept with the tensors.
 budgets::Result<void, std::string> write_tensors(const std::filesystem::path& file,
                                                  const std::vector<StoredTensor>& tensors,
                                                  const std::map<std::string, std::string>& metadata = {});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <numeric>
 #include <random>
@@ -260,30 +261,41 @@ double drawn(const Tensor& tensor, std::size_t index, std::mt19937_64& random) {
 
 namespace {
 
+double inner_product(const double* a, const double* b, std::size_t size) {
+  constexpr std::size_t sums = 8;  // side by side: the order of a single sum would leave vectors unused
+  double parts[sums] = {};
+  for (std::size_t i = 0; i < size / sums * sums; i += sums) {
+    for (std::size_t j = 0; j < sums; ++j) parts[j] += a[i + j] * b[i + j];
+  }
+  for (std::size_t i = size / sums * sums; i < size; ++i) parts[0] += a[i] * b[i];
+  return std::accumulate(std::begin(parts), std::end(parts), 0.0);
+}
+
 // Gram-Schmidt on vectors of a normal distribution, in doubles: `count` of them of length `size`, each of norm 1.
-std::vector<double> at_right_angles(std::size_t count, std::size_t size, std::mt19937_64& random) {
+std::vector<double> at_right_angles(std::size_t count, std::size_t size, std::mt19937_64& random,
+                                    const std::function<bool()>& stopped) {
   std::vector<double> vectors(count * size);
   for (double& one : vectors) one = normal(random);
-  const auto product = [&](std::size_t a, std::size_t b) {
-    return std::inner_product(&vectors[a * size], &vectors[a * size] + size, &vectors[b * size], 0.0);
-  };
-  for (std::size_t v = 0; v < count; ++v) {
+  for (std::size_t v = 0; v < count && !(stopped && stopped()); ++v) {
+    double* now = &vectors[v * size];
     for (std::size_t before = 0; before < v; ++before) {
-      const double share = product(v, before);
-      for (std::size_t i = 0; i < size; ++i) vectors[v * size + i] -= share * vectors[before * size + i];
+      const double* other = &vectors[before * size];
+      const double share = inner_product(now, other, size);
+      for (std::size_t i = 0; i < size; ++i) now[i] -= share * other[i];
     }
-    const double length = std::sqrt(product(v, v));
-    for (std::size_t i = 0; i < size; ++i) vectors[v * size + i] /= length;
+    const double length = std::sqrt(inner_product(now, now, size));
+    for (std::size_t i = 0; i < size; ++i) now[i] /= length;
   }
   return vectors;
 }
 
-void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, MatrixInit matrices, double scale) {
+void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, MatrixInit matrices, double scale,
+                 const std::function<bool()>& stopped) {
   const double deviation = scale / std::sqrt(static_cast<double>(tensor.columns));
   if (matrices == MatrixInit::orthogonal) {
     const bool wide = tensor.columns >= tensor.rows;
     const std::size_t count = wide ? tensor.rows : tensor.columns, size = wide ? tensor.columns : tensor.rows;
-    const std::vector<double> vectors = at_right_angles(count, size, random);
+    const std::vector<double> vectors = at_right_angles(count, size, random, stopped);
     const double length = deviation * std::sqrt(static_cast<double>(size));
     for (std::size_t i = 0; i < tensor.count(); ++i) {
       const std::size_t row = i / tensor.columns, column = i % tensor.columns;
@@ -298,13 +310,14 @@ void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, Matrix
 
 }  // namespace
 
-void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices, double scale) {
+void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices, double scale,
+                const std::function<bool()>& stopped) {
   std::mt19937_64 random(seed);
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
     Real* at = parameters + tensor.value_at;
     if (tensor.initial == Initial::fan_in) {
-      draw_matrix(tensor, at, random, matrices, scale);
+      draw_matrix(tensor, at, random, matrices, scale, stopped);
       continue;
     }
     for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<Real>(drawn(tensor, i, random));

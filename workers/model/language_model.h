@@ -3,6 +3,8 @@
 // without gains and both adding to the stream; untied head.
 #pragma once
 
+#include <functional>
+
 #include "workers/model/config.h"
 #include "workers/model/graph.h"
 
@@ -20,8 +22,9 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
 // fewer, at right angles to each other; of variance scale^2 / columns in any case.
 enum class MatrixInit { uniform, normal, orthogonal };
 
-// Fills the parameters as their tensors say (Initial). The same on every platform for the same seed.
+// Fills the parameters as their tensors say (Initial). The same on every platform for the same seed. Large orthogonal
+// matrices take seconds: once `stopped` says so, what is left stays as it is.
 void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices = MatrixInit::uniform,
-                double scale = 1);
+                double scale = 1, const std::function<bool()>& stopped = {});
 
 }  // namespace overnight::workers::inline OVERNIGHT_PRECISION

@@ -1,5 +1,6 @@
 #include "workers/model/memory.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -62,8 +63,15 @@ std::uint64_t memory_held() {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string why_too_large(std::uint64_t bytes, std::uint64_t limit) {
-  const std::uint64_t available = memory_available();
+std::uint64_t memory_peak() {
+  rusage used{};
+  return ::getrusage(RUSAGE_SELF, &used) == 0 ? static_cast<std::uint64_t>(used.ru_maxrss) * 1024 : 0;
+}
+
+void give_memory_back() { ::malloc_trim(0); }
+
+std::string why_too_large(std::uint64_t bytes, std::uint64_t limit, std::uint64_t held) {
+  const std::uint64_t available = memory_available() + held;
   if (limit > 0 && bytes > limit)
     return "it needs " + readable(bytes) + " of memory, and the experiment may have " + readable(limit);
   if (bytes > available)

@@ -196,13 +196,22 @@ Result<void, std::string> read_experiment(TrainingSettings& settings, const std:
     const std::string written = value.is_string() ? value.get<std::string>() : value.dump();
     if (auto set = set_parameter(settings, name, written); !set) return set;
   }
-  if (j.contains("seed") && j["seed"].is_number_integer()) settings.seed = j["seed"].get<std::int64_t>();
+  if (j.contains("seed") && !j["seed"].is_null()) {
+    if (!j["seed"].is_number_integer()) return unexpected("seed " + j["seed"].dump() + " is not a whole number");
+    settings.seed = j["seed"].get<std::int64_t>();
+  }
   if (j.contains("limits") && j["limits"].is_object()) {
-    const json budget = j["limits"].value("train_budget_ms", json(0));
-    if (budget.is_number() && budget.get<double>() > 0 && settings.steps == 0 && settings.seconds == 0)
-      settings.seconds = budget.get<double>() / 1000;
-    const json memory = j["limits"].value("memory_bytes", json(0));
-    if (memory.is_number_integer()) settings.memory_limit = memory.get<std::int64_t>();
+    // A limit that is there and cannot be read must not pass for none.
+    for (const char* name : {"train_budget_ms", "memory_bytes"}) {
+      const json limit = j["limits"].value(name, json());
+      if (!limit.is_null() && !(limit.is_number() && limit.get<double>() >= 0))
+        return unexpected("limits." + std::string(name) + " " + limit.dump() + " is not a number of 0 or more");
+    }
+    const double budget =
+        j["limits"].value("train_budget_ms", json()).is_null() ? 0 : j["limits"]["train_budget_ms"].get<double>();
+    if (budget > 0 && settings.steps == 0 && settings.seconds == 0) settings.seconds = budget / 1000;
+    if (!j["limits"].value("memory_bytes", json()).is_null())
+      settings.memory_limit = j["limits"]["memory_bytes"].get<std::int64_t>();
   }
   return {};
 }

@@ -70,6 +70,11 @@ std::size_t muon_scratch(std::size_t rows, std::size_t columns) {
   return rows * columns + orthogonalize_scratch(rows, columns);
 }
 
+double orthogonalize_flops(std::size_t rows, std::size_t columns) {
+  const auto less = static_cast<double>(std::min(rows, columns)), more = static_cast<double>(std::max(rows, columns));
+  return static_cast<double>(orthogonalizer_steps) * (4 * less * less * more + 2 * less * less * less);
+}
+
 void orthogonalize(const kernels::Backend& backend, float* matrix, std::size_t rows, std::size_t columns,
                    Orthogonalizer by, float* scratch) {
   const Shape s = shape_of(rows, columns);

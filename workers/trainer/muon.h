@@ -19,6 +19,9 @@ inline constexpr std::size_t orthogonalizer_steps = 5;
 std::size_t orthogonalize_scratch(std::size_t rows, std::size_t columns);
 std::size_t muon_scratch(std::size_t rows, std::size_t columns);
 
+// What `orthogonalize` multiplies and adds: five steps of three products each.
+double orthogonalize_flops(std::size_t rows, std::size_t columns);
+
 // matrix[rows, columns] = the nearest matrix of which all singular values are one, roughly: they end up between about
 // 0.7 and 1.2. In place.
 void orthogonalize(const kernels::Backend& backend, float* matrix, std::size_t rows, std::size_t columns,

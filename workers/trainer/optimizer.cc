@@ -11,6 +11,8 @@ namespace overnight::workers {
 namespace {
 
 constexpr std::size_t piece_floats = 16384;
+constexpr double epsilon_min = 1e-30;  // a float must hold it
+constexpr double decay_max = 10;
 
 bool by_muon(const OptimizerSettings& settings, const Tensor& tensor) {
   return settings.optimizer == "muon" && tensor.group == ParameterGroup::matrix;
@@ -30,8 +32,23 @@ std::string why_impossible(const std::string& name, const GroupSettings& group) 
   for (const auto& [field, beta] : {std::pair{"_beta1 ", group.beta1}, {"_beta2 ", group.beta2}}) {
     if (!(beta < 1)) return name + field + std::to_string(beta) + " is not below 1";
   }
-  if (group.epsilon == 0) return name + "_epsilon must not be 0";
+  if (group.epsilon >= 0 && !(group.epsilon >= epsilon_min && group.epsilon <= 1))
+    return name + "_epsilon is not between 1e-30 and 1";
+  if (!(group.decay <= decay_max)) return name + "_decay " + std::to_string(group.decay) + " is above 10";
   return "";
+}
+
+// Muon's second moments are one per row or column.
+std::size_t second_floats(const OptimizerSettings& settings, const Tensor& tensor) {
+  constexpr std::size_t line = 16;
+  const std::size_t count = by_muon(settings, tensor) ? std::max(tensor.rows, tensor.columns) : tensor.count();
+  return (count + line - 1) / line * line;
+}
+
+std::size_t second_floats(const Graph& graph, const OptimizerSettings& settings) {
+  std::size_t sum = 0;
+  for (const Tensor& tensor : graph.tensors()) sum += tensor.parameter ? second_floats(settings, tensor) : 0;
+  return sum;
 }
 
 std::size_t average_floats(const Graph& graph, const OptimizerSettings& settings) {
@@ -54,6 +71,8 @@ std::string why_impossible(const OptimizerSettings& s) {
   for (const auto& [name, group] : groups) {
     if (std::string why = why_impossible(name, group); !why.empty()) return why;
   }
+  if (!(s.embedding_scale > 0) || s.embedding_scale > 1000)
+    return "embedding_scale " + std::to_string(s.embedding_scale) + " is not above 0 and at most 1000";
   const std::pair<const char*, double> shares[] = {{"beta1", s.beta1},
                                                    {"beta2", s.beta2},
                                                    {"momentum", s.momentum.height},
@@ -64,8 +83,10 @@ std::string why_impossible(const OptimizerSettings& s) {
   for (const auto& [name, share] : shares) {
     if (!(share >= 0 && share < 1)) return std::string(name) + " " + std::to_string(share) + " does not lie in [0, 1)";
   }
-  if (!(s.weight_decay >= 0) || !(s.clip >= 0)) return "weight_decay and clip must not be negative";
-  if (!(s.epsilon > 0)) return "epsilon must be above 0";
+  if (!(s.weight_decay >= 0) || s.weight_decay > decay_max)
+    return "weight_decay " + std::to_string(s.weight_decay) + " is not between 0 and 10";
+  if (!(s.clip >= 0)) return "clip must not be negative";
+  if (!(s.epsilon >= epsilon_min && s.epsilon <= 1)) return "epsilon is not between 1e-30 and 1";
   if (s.momentum.warmup_steps < 0) return "momentum_warmup must not be negative";
   for (const auto& [name, share] : {std::pair{"momentum_rise", s.momentum.rise}, {"momentum_fall", s.momentum.fall}}) {
     if (!(share >= 0 && share <= 1)) return std::string(name) + " " + std::to_string(share) + " does not lie in [0, 1]";
@@ -74,22 +95,35 @@ std::string why_impossible(const OptimizerSettings& s) {
 }
 
 std::size_t optimizer_bytes(const Graph& graph, const OptimizerSettings& settings, std::size_t threads) {
-  return 2 * Block::bytes_of(graph.parameter_floats()) + Block::bytes_of(average_floats(graph, settings)) +
-         threads * Block::bytes_of(scratch_floats(graph, settings));
+  return Block::bytes_of(graph.parameter_floats()) + Block::bytes_of(second_floats(graph, settings)) +
+         Block::bytes_of(average_floats(graph, settings)) + threads * Block::bytes_of(scratch_floats(graph, settings));
+}
+
+double optimizer_flops(const Graph& graph, const OptimizerSettings& settings) {
+  double sum = 0;
+  for (const Tensor& tensor : graph.tensors()) {
+    if (tensor.parameter && by_muon(settings, tensor)) sum += orthogonalize_flops(tensor.rows, tensor.columns);
+  }
+  return sum;
 }
 
 Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std::size_t threads)
     : settings_(settings),
+      floats_(graph.parameter_floats()),
+      second_floats_(second_floats(graph, settings)),
       first_(graph.parameter_floats()),
-      second_(graph.parameter_floats()),
+      second_(second_floats(graph, settings)),
       average_(average_floats(graph, settings)) {
   for (std::size_t i = 0; i < threads; ++i) scratch_.emplace_back(scratch_floats(graph, settings));
+  std::size_t second_at = 0;
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
     const bool whole = by_muon(settings, tensor);
     const std::size_t piece = whole ? tensor.count() : piece_floats;
     for (std::size_t from = 0; from < tensor.count(); from += piece)
-      units_.push_back({&tensor, tensor.value_at + from, std::min(piece, tensor.count() - from), whole});
+      units_.push_back(
+          {&tensor, tensor.value_at + from, std::min(piece, tensor.count() - from), second_at + from, whole});
+    second_at += second_floats(settings, tensor);
   }
   const auto cost = [](const Unit& unit) {
     return unit.whole ? unit.count * std::min(unit.tensor->rows, unit.tensor->columns) : unit.count;
@@ -98,8 +132,8 @@ Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std:
 }
 
 Optimizer::Carried Optimizer::carried() {
-  Carried all{step_, {{"first", first_.get()}, {"second", second_.get()}}};
-  if (settings_.ema > 0) all.moments.emplace_back("average", average_.get());
+  Carried all{step_, {{"first", first_.get(), floats_}, {"second", second_.get(), second_floats_}}};
+  if (settings_.ema > 0) all.moments.push_back({"average", average_.get(), floats_});
   return all;
 }
 
@@ -179,7 +213,7 @@ void Optimizer::adamw(const Unit& unit, float* parameters, const float* gradient
   const double steps = static_cast<double>(step_), correction1 = 1 / (1 - std::pow(beta1, steps)),
                correction2 = 1 / (1 - std::pow(beta2, steps));
   kernels::cpu_backend().adamw(
-      parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at, gradients + unit.at, unit.count,
+      parameters + unit.at, first_.get() + unit.at, second_.get() + unit.second_at, gradients + unit.at, unit.count,
       static_cast<float>(rate_of(unit.tensor->group)), static_cast<float>(beta1), static_cast<float>(beta2),
       static_cast<float>(correction1), static_cast<float>(correction2), static_cast<float>(epsilon),
       static_cast<float>(decay_of(unit)), gradient_scale(settings_.clip, moment_.gradient_norm));
@@ -193,7 +227,7 @@ void Optimizer::muon(const Unit& unit, std::size_t thread, float* parameters, co
   settings.beta2 = static_cast<float>(settings_.muon_beta2);
   settings.weight_decay = static_cast<float>(decay_of(unit));
   settings.gradient_scale = gradient_scale(settings_.clip, moment_.gradient_norm);
-  muon_step(kernels::cpu_backend(), parameters + unit.at, first_.get() + unit.at, second_.get() + unit.at,
+  muon_step(kernels::cpu_backend(), parameters + unit.at, first_.get() + unit.at, second_.get() + unit.second_at,
             gradients + unit.at, unit.tensor->rows, unit.tensor->columns, settings, scratch_[thread].get());
 }
 

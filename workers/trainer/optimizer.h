@@ -44,6 +44,9 @@ std::string why_impossible(const OptimizerSettings& settings);
 // Bytes beside parameters and gradients, for so many threads.
 std::size_t optimizer_bytes(const Graph& graph, const OptimizerSettings& settings, std::size_t threads);
 
+// Arithmetic of one step, counted as the ops count theirs: products alone. Only Muon has some.
+double optimizer_flops(const Graph& graph, const OptimizerSettings& settings);
+
 class Optimizer {
  public:
   Optimizer(const Graph& graph, const OptimizerSettings& settings, std::size_t threads);
@@ -61,7 +64,12 @@ class Optimizer {
   // All that it carries from step to step, for a file; `carried` in the same order and of the same sizes goes back in.
   struct Carried {
     std::int64_t step = 0;
-    std::vector<std::pair<const char*, float*>> moments;  // of parameter_floats numbers each
+    struct Numbers {
+      const char* name;
+      float* values;
+      std::size_t count;
+    };
+    std::vector<Numbers> moments;
   };
   Carried carried();
   void go_on_from(std::int64_t step) { step_ = step; }
@@ -73,6 +81,7 @@ class Optimizer {
   struct Unit {
     const Tensor* tensor;
     std::size_t at, count;  // in the parameters
+    std::size_t second_at;  // in the second moments
     bool whole;             // by Muon
   };
   const GroupSettings& group_of(const Unit& unit) const;
@@ -84,6 +93,7 @@ class Optimizer {
   void muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients);
 
   OptimizerSettings settings_;
+  std::size_t floats_, second_floats_;
   std::vector<Unit> units_;  // the dearest first
   Block first_, second_, average_;
   std::vector<Block> scratch_;  // one per thread

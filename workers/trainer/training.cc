@@ -63,6 +63,12 @@ std::string why_impossible(const TrainingSettings& s) {
     return "init_scale " + std::to_string(s.init_scale) + " is not between 0 and 100";
   if (!(s.schedule.warmup >= 0 && s.schedule.warmup <= 1 && s.schedule.warmdown >= 0 && s.schedule.warmdown <= 1))
     return "warmup and warmdown are shares between 0 and 1";
+  if (!(s.schedule.floor >= 0 && s.schedule.floor <= 1))
+    return "floor " + std::to_string(s.schedule.floor) + " is not a share between 0 and 1";
+  if (s.batch_tokens > 0 && s.batch_tokens % s.model.context != 0)
+    return "batch_tokens " + std::to_string(s.batch_tokens) + " is not a multiple of the context, " +
+           std::to_string(s.model.context);
+  if (s.steps < 0 || s.seconds < 0) return "steps and seconds must not be negative";
   if (s.steps > 0 && s.seconds > 0) return "the budget is given twice: steps and seconds";
   if (s.steps <= 0 && !(s.seconds > 0))
     return "there is no budget: neither steps nor seconds (nor a train budget in the experiment)";
@@ -86,9 +92,12 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
                Block::bytes_of(model.graph.arena_floats()) * threads +
                optimizer_bytes(model.graph, settings.optimizer, threads);
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
-  plan.flops_per_token =
-      3 * model.graph.forward_flops() * static_cast<double>(lanes) / static_cast<double>(plan.tokens_per_step);
-  for (const auto& op : model.graph.ops()) plan.flop_shares[op->kind()] += op->flops() / model.graph.forward_flops();
+  const double of_ops = 3 * model.graph.forward_flops() * static_cast<double>(lanes),
+               of_optimizer = optimizer_flops(model.graph, settings.optimizer), all = of_ops + of_optimizer;
+  plan.flops_per_token = all / static_cast<double>(plan.tokens_per_step);
+  for (const auto& op : model.graph.ops())
+    plan.flop_shares[op->kind()] += 3 * op->flops() * static_cast<double>(lanes) / all;
+  plan.flop_shares["optimizer"] = of_optimizer / all;
   return plan;
 }
 
@@ -137,7 +146,7 @@ struct Training::Impl {
   const kernels::Backend& backend = kernels::cpu_backend();
   Crew crew;
 
-  Impl(const TrainingSettings& s, const Documents& documents)
+  Impl(const TrainingSettings& s, const Documents& documents, const Stopped& stopped)
       : settings(s),
         lane_count(static_cast<std::size_t>(lanes_of(s))),
         model(make_language_model(s.model, static_cast<std::size_t>(s.batch) / lane_count, Graph::Purpose::training)),
@@ -148,7 +157,7 @@ struct Training::Impl {
         random(static_cast<std::uint64_t>(s.seed)),
         crew(static_cast<std::size_t>(s.threads)) {
     initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed), *matrix_init_named(s.init),
-               s.init_scale);
+               s.init_scale, stopped);
     stream.reserve(documents.bytes() + documents.tokens.size());
     for (const auto& tokens : documents.tokens) stream.insert(stream.end(), tokens.begin(), tokens.end());
     while (stream.size() < static_cast<std::size_t>(s.model.context) + 2) stream.push_back(document_start);
@@ -230,8 +239,8 @@ struct Training::Impl {
   }
 };
 
-Training::Training(const TrainingSettings& settings, const Documents& documents)
-    : impl_(std::make_unique<Impl>(settings, documents)) {}
+Training::Training(const TrainingSettings& settings, const Documents& documents, const Stopped& stopped)
+    : impl_(std::make_unique<Impl>(settings, documents, stopped)) {}
 Training::~Training() = default;
 
 std::optional<double> Training::step(double progress, const std::atomic<bool>* stop) {
@@ -240,11 +249,18 @@ std::optional<double> Training::step(double progress, const std::atomic<bool>* s
 
 namespace {
 
-// What must be the same for a state to be gone on from.
-std::string kind_of(const TrainingSettings& s) {
+// FNV-1a over everything that is trained on, tokens as they are: other texts or other tokens give another number.
+std::uint64_t fingerprint(const std::vector<std::int32_t>& stream) {
+  std::uint64_t hash = 14695981039346656037ull;
+  for (const std::int32_t token : stream) hash = (hash ^ static_cast<std::uint32_t>(token)) * 1099511628211ull;
+  return hash;
+}
+
+// What must be the same for a state to be gone on from. Rates and schedules may change: that is what one goes on for.
+std::string kind_of(const TrainingSettings& s, std::uint64_t data) {
   return config_to_json(s.model) + "batch " + std::to_string(s.batch) + ", lanes " + std::to_string(lanes_of(s)) +
          ", seed " + std::to_string(s.seed) + ", optimizer " + s.optimizer.optimizer + ", ema " +
-         std::to_string(s.optimizer.ema);
+         std::to_string(s.optimizer.ema) + ", data " + std::to_string(data);
 }
 
 }  // namespace
@@ -255,27 +271,28 @@ budgets::Result<void, std::string> Training::save_state(const std::filesystem::p
   random << impl_->random;
   const Optimizer::Carried carried = impl_->optimizer.carried();
   std::vector<StoredTensor> tensors{{"parameters", 1, count, impl_->parameters.get()}};
-  for (const auto& [name, values] : carried.moments) tensors.push_back({name, 1, count, values});
+  for (const auto& [name, values, size] : carried.moments) tensors.push_back({name, 1, size, values});
   return write_tensors(file, tensors,
                        {{"step", std::to_string(impl_->steps)},
                         {"seconds", std::to_string(seconds)},
                         {"random", random.str()},
-                        {"training", kind_of(impl_->settings)}});
+                        {"training", kind_of(impl_->settings, fingerprint(impl_->stream))}});
 }
 
 budgets::Result<Training::Position, std::string> Training::load_state(const std::filesystem::path& file) {
   const std::size_t count = impl_->model.graph.parameter_floats();
   const Optimizer::Carried carried = impl_->optimizer.carried();
   std::vector<StoredTensor> wanted{{"parameters", 1, count}};
-  for (const auto& [name, _] : carried.moments) wanted.push_back({name, 1, count});
+  for (const auto& [name, _, size] : carried.moments) wanted.push_back({name, 1, size});
   auto opened = TensorFile::open(file, wanted);
   if (!opened) return budgets::unexpected(opened.error());
   const auto told = [&](const char* name) {
     const auto found = opened->metadata().find(name);
     return found == opened->metadata().end() ? std::string() : found->second;
   };
-  if (told("training") != kind_of(impl_->settings))
-    return budgets::unexpected(file.string() + ": is the state of another training: " + told("training"));
+  if (told("training") != kind_of(impl_->settings, fingerprint(impl_->stream)))
+    return budgets::unexpected(file.string() +
+                               ": is the state of another training (model, batch, seed or data): " + told("training"));
   std::istringstream random(told("random"));
   std::mt19937_64 generator;
   Position position;
@@ -283,13 +300,18 @@ budgets::Result<Training::Position, std::string> Training::load_state(const std:
       !(std::istringstream(told("seconds")) >> position.seconds) || !(position.seconds >= 0))
     return budgets::unexpected(file.string() + ": does not say where it was written");
   if (auto read = opened->read("parameters", impl_->parameters.get()); !read) return budgets::unexpected(read.error());
-  for (const auto& [name, values] : carried.moments) {
+  for (const auto& [name, values, _] : carried.moments) {
     if (auto read = opened->read(name, values); !read) return budgets::unexpected(read.error());
   }
   impl_->random = generator;
   impl_->steps = position.steps;
   impl_->optimizer.go_on_from(position.steps);
   return position;
+}
+
+bool Training::finite() const {
+  const float* all = parameters();
+  return std::all_of(all, all + impl_->model.graph.parameter_floats(), [](float x) { return std::isfinite(x); });
 }
 
 void Training::take_profile() {
@@ -311,6 +333,8 @@ std::vector<ProfileLine> Training::profile() const {
   const auto passes = static_cast<double>(impl_->steps) * static_cast<double>(impl_->lanes.size());
   for (const auto& op : ops) kinds[op->kind()].flops += 3 * op->flops() * passes;
   kinds["optimizer"].forward_seconds = impl_->optimizer_seconds;
+  kinds["optimizer"].flops =
+      optimizer_flops(impl_->model.graph, impl_->settings.optimizer) * static_cast<double>(impl_->steps);
   kinds["data"].forward_seconds = impl_->data_seconds;
   std::vector<ProfileLine> lines;
   for (auto& [kind, line] : kinds) {

@@ -54,7 +54,7 @@ std::string why_impossible(const TrainingSettings& settings);
 struct TrainingPlan {
   std::size_t parameters = 0;
   std::size_t bytes = 0;       // parameters, moments, gradients and all lanes' arenas
-  double flops_per_token = 0;  // forward and backward
+  double flops_per_token = 0;  // forward, backward, and the optimizer's
   std::size_t tokens_per_step = 0;
   std::map<std::string, double> flop_shares;  // by kind of op
 };
@@ -69,7 +69,8 @@ struct ProfileLine {
 
 class Training {
  public:
-  Training(const TrainingSettings& settings, const Documents& documents);
+  // Large models take a while to begin: once `stopped` says so, what was made is of no use.
+  Training(const TrainingSettings& settings, const Documents& documents, const Stopped& stopped = {});
   ~Training();
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
@@ -77,6 +78,9 @@ class Training {
   // One step; returns the loss in nats per token. `progress` of the budget, from 0 to 1. Once `stop` is true a step
   // ends after the op that runs, changes no parameter, and returns nothing.
   std::optional<double> step(double progress, const std::atomic<bool>* stop = nullptr);
+
+  // Whether all weights are numbers, which a loss tells only of those before its step.
+  bool finite() const;
 
   // All that the next step depends on, to a file and back: a training that goes on from it gives the same bits as one
   // that was never interrupted. `seconds`: how long it has trained, kept with it and given back. A state of another

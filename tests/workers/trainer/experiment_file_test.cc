@@ -39,6 +39,10 @@ TEST(ExperimentFile, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(refusal(R"({"params": {"depth": null}})"), "");
   EXPECT_NE(refusal(R"({"params": {"seed": 42}})").find("seed"), std::string::npos) << "seeds are not searched over";
   EXPECT_NE(refusal(R"({"params": []})"), "");
+  EXPECT_NE(refusal(R"({"params": {}, "seed": "7"})").find("seed"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {}, "limits": {"train_budget_ms": "x"}})").find("train_budget_ms"),
+            std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {}, "limits": {"memory_bytes": -5}})").find("memory_bytes"), std::string::npos);
   EXPECT_NE(refusal("{"), "");
   EXPECT_NE(refusal(""), "");
 }

@@ -1,11 +1,18 @@
 // The two programs as a task runs them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "tests/workers/trainer/texts.h"
 
@@ -28,6 +35,17 @@ Outcome run(const std::string& line) {
   while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
   const int status = pclose(pipe);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), output};
+}
+
+// Text in which pairs of letters are about equally frequent, so that learning tokens of it is long.
+std::string varied_text(std::size_t bytes) {
+  std::string text;
+  std::uint32_t state = 7;
+  while (text.size() < bytes) {
+    state = state * 1664525 + 1013904223;
+    text += state >> 28 == 0 ? ' ' : static_cast<char>('a' + (state >> 24) % 26);
+  }
+  return text;
 }
 
 class Programs : public testing::Test {
@@ -65,13 +83,44 @@ TEST_F(Programs, ABudgetInTimeEndsTheTraining) {
   EXPECT_NE(trained.output.find("done:"), std::string::npos);
 }
 
-// The signal is sent once the program listens for it (bit 14 of what it catches).
+// The signal is sent once a step has been told of.
 TEST_F(Programs, SigtermEndsTheTrainingWithACheckpoint) {
-  const Outcome trained = run(train("--steps 100000000") +
-                              " & p=$!; until grep -qE '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' /proc/$p/status; do :; done; "
-                              "kill -TERM $p; wait $p");
+  const Outcome trained =
+      run("export OVERNIGHT_METRICS=" + at_ + "/metrics; " + train("--steps 100000000") +
+          " & p=$!; until grep -q train_loss " + at_ + "/metrics 2>/dev/null; do :; done; " + "kill -TERM $p; wait $p");
   EXPECT_EQ(trained.exit_code, 0) << trained.output;
   EXPECT_TRUE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+}
+
+// The signal is sent once the program listens for it (bit 14 of what it catches): long before tokens are learned.
+TEST_F(Programs, AStopBeforeTheFirstStepLeavesNoModelAndNoScore) {
+  for (const char* more :
+       {"--steps 100000000 --vocabulary 400", "--steps 100000000 --init orthogonal --width 2048 --heads 16"}) {
+    std::ofstream(texts_.path() / "more.txt") << varied_text(1 << 20);
+    const Outcome trained = run("export OVERNIGHT_METRICS=" + at_ + "/metrics; " + train(more) +
+                                " & p=$!; until grep -qE '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' /proc/$p/status; do :; done; "
+                                "kill -TERM $p; wait $p");
+    EXPECT_EQ(trained.exit_code, 2) << trained.output;
+    EXPECT_NE(trained.output.find("before the first step"), std::string::npos) << trained.output;
+    EXPECT_FALSE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+    EXPECT_EQ(run("cat " + at_ + "/metrics 2>/dev/null").output, "");
+  }
+}
+
+TEST_F(Programs, AFailedTrainingLeavesNoEarlierCheckpointInItsPlace) {
+  ASSERT_EQ(run(train("--steps 2")).exit_code, 0);
+  EXPECT_EQ(run(train("--steps 400 --learning_rate 9.9 --clip 0")).exit_code, 2);
+  EXPECT_FALSE(fs::exists(at_ + "/artifacts/checkpoint.safetensors"));
+}
+
+TEST_F(Programs, ArtifactsThatCannotBeWrittenAreRefusedBeforeTheTraining) {
+  std::ofstream(at_ + "/artifacts") << "a file";
+  const Outcome trained = run(train("--steps 2"));
+  EXPECT_EQ(trained.exit_code, 2);
+  EXPECT_EQ(trained.output.find("done:"), std::string::npos) << trained.output;
+  fs::remove(at_ + "/artifacts");
+  fs::create_directories(at_ + "/artifacts/config.json/in");
+  EXPECT_EQ(run(train("--steps 2")).exit_code, 2) << "a folder stands where the config goes";
 }
 
 TEST_F(Programs, ADivergedTrainingFailsAndSaysSo) {
@@ -159,6 +208,63 @@ TEST_F(Programs, AResumedTrainingGoesOn) {
   EXPECT_NE(second.output.find("done: 5 steps"), std::string::npos) << second.output;
   const Outcome other = run(train("--steps 9 --resume --width 32"));
   EXPECT_EQ(other.exit_code, 2);
+}
+
+TEST_F(Programs, AResumedTrainingKeepsItsTokensAndRefusesOtherTexts) {
+  const std::string more = " --vocabulary 280 --resume";
+  ASSERT_EQ(run(train("--steps 3" + more)).exit_code, 0);
+  const std::string tokens = run("cat " + at_ + "/artifacts/tokenizer.txt").output;
+  const Outcome finished = run("OVERNIGHT_METRICS=" + at_ + "/metrics " + train("--steps 3" + more));
+  EXPECT_EQ(finished.exit_code, 0) << finished.output;
+  EXPECT_EQ(run("cat " + at_ + "/metrics 2>/dev/null").output, "") << "no step was taken: there is no loss to tell";
+  std::ofstream(texts_.path() / "z.txt") << varied_text(5000);
+  const Outcome other = run(train("--steps 5" + more));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_NE(other.output.find("another training"), std::string::npos) << other.output;
+  EXPECT_EQ(run("cat " + at_ + "/artifacts/tokenizer.txt").output, tokens);
+}
+
+// What the program held at its height, by the system's own account, in MiB.
+double peak_of(const std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  pid_t child = 0;
+  posix_spawn_file_actions_t quiet;
+  posix_spawn_file_actions_init(&quiet);
+  posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+  const int failed = posix_spawn(&child, argv[0], &quiet, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&quiet);
+  rusage used{};
+  int status = 0;
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(wait4(child, &status, 0, &used), child);
+  EXPECT_EQ(status, 0);
+  return static_cast<double>(used.ru_maxrss) / 1024;
+}
+
+TEST_F(Programs, ThePlannedMemoryIsThatWhichIsHeld) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "a sanitizer holds memory of its own";
+#endif
+  std::ofstream(texts_.path() / "more.txt") << varied_text(8 << 20);
+  for (const std::string model : {"--depth=2", "--vocabulary=300 --depth=2", "--width=256 --mixer=M3 --context=128",
+                                  "--vocabulary=300 --optimizer=muon --width=192"}) {
+    std::vector<std::string> words{OVERNIGHT_PROGRAMS "/overnight-train", "--data=" + at_,
+                                   "--artifacts=" + at_ + "/out", "--steps=2", "--threads=2"};
+    std::istringstream more(model);
+    for (std::string word; more >> word;) words.push_back(word);
+    std::string line;
+    for (const std::string& word : words) line += word + " ";
+    const std::string plan = run(line + "--plan").output;
+    std::smatch found;
+    ASSERT_TRUE(std::regex_search(plan, found, std::regex("memory +([0-9.]+) MiB"))) << plan;
+    EXPECT_NEAR(std::stod(found[1]), peak_of(words), 0.02 * std::stod(found[1]) + 2) << model << "\n" << plan;
+  }
+}
+
+TEST_F(Programs, APlanForTextsThatAreNotThereIsRefused) {
+  EXPECT_EQ(run("overnight-train --plan --data /nonexistent").exit_code, 2);
 }
 
 TEST_F(Programs, APlanIsPrintedWithoutTraining) {

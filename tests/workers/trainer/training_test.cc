@@ -242,6 +242,14 @@ TEST(Training, RefusesImpossibleSettingsWithTheReason) {
   EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.matrix.epsilon = 0; }).find("matrix_epsilon"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.momentum.fall = 2; }).find("momentum_fall"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.momentum.end = 1; }).find("momentum_end"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.embedding_scale = -1; }).find("embedding_scale"),
+            std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.epsilon = 1e-60; }).find("epsilon"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.weight_decay = 1e300; }).find("weight_decay"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.optimizer.matrix.decay = 1e300; }).find("matrix_decay"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.schedule.floor = -5; }).find("floor"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.seconds = -1; }).find("negative"), std::string::npos);
+  EXPECT_NE(why([](TrainingSettings& s) { s.batch_tokens = 100; }).find("multiple of the context"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.init = "zeros"; }).find("init"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.init_scale = -1; }).find("init_scale"), std::string::npos);
   EXPECT_NE(why([](TrainingSettings& s) { s.schedule.warmup = 2; }), "");

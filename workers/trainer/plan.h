@@ -1,0 +1,27 @@
+// What a training will take, told before it begins; and where its time went, told afterwards.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "workers/trainer/texts.h"
+
+namespace overnight::workers {
+
+// The most that the process will hold. `texts` are in memory already.
+struct MemoryPlan {
+  std::uint64_t training = 0, documents = 0, program = 0;
+  std::uint64_t before = 0;  // the most that was held while the texts were made ready; given back since
+  std::uint64_t bytes() const { return std::max(before, training + documents + program); }
+};
+MemoryPlan memory_plan(const Options& options, const Texts& texts, std::uint64_t program);
+
+// Empty, or why the documents or the tokens of these options cannot be made ready, or the model not be trained,
+// whatever the documents turn out to be: asked before any are read.
+std::string why_too_large_at_all(const Options& options);
+
+// `products`: sgemm's speed here, in FLOP/s.
+void print_plan(const Options& options, const MemoryPlan& memory, double products);
+void print_profile(const std::vector<ProfileLine>& lines);
+
+}  // namespace overnight::workers
