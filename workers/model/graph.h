@@ -39,7 +39,8 @@ enum class Initial {
 };
 
 // Which of the optimizer's settings a parameter has.
-enum class ParameterGroup { embedding, head, matrix, scalar };
+// `residual`: the share of the stream itself where it is blended with its beginning, the first of two (first_share).
+enum class ParameterGroup { embedding, head, matrix, scalar, residual };
 
 struct Tensor {
   std::string name;

@@ -12,6 +12,8 @@ using budgets::Result;
 using budgets::unexpected;
 using nlohmann::json;
 
+constexpr const char* preset_name = "preset";
+
 // Where a parameter lies in the settings. One of the three is set.
 struct Parameter {
   const char *name, *meaning;
@@ -97,6 +99,7 @@ constexpr Parameter parameters[] = {
     {"warmup", "share of the training with a rising rate", schedule<&Schedule::warmup>},
     {"warmdown", "share of it, at the end, with a falling rate", schedule<&Schedule::warmdown>},
     {"floor", "what is left of the rate at the end", schedule<&Schedule::floor>},
+    {"scale_rates", "1: rates of embedding and head times (width / 768)^-1/2", own<&T::scale_rates>},
     {"optimizer", "of matrices: adamw or muon", optimizer<&O::optimizer>},
     {"beta1", "of AdamW: memory of the mean", optimizer<&O::beta1>},
     {"beta2", "of AdamW: memory of the variance", optimizer<&O::beta2>},
@@ -137,7 +140,25 @@ constexpr Parameter parameters[] = {
     {"scalar_beta2", "below 0: beta2", of_group<&O::scalar, &G::beta2>},
     {"scalar_epsilon", "below 0: epsilon", of_group<&O::scalar, &G::epsilon>},
     {"scalar_decay", "below 0: none", of_group<&O::scalar, &G::decay>},
+    {"residual_rate", "of the stream's own share in blends; 0: scalar_rate", of_group<&O::residual, &G::rate>},
+    {"residual_beta1", "below 0: beta1", of_group<&O::residual, &G::beta1>},
+    {"residual_beta2", "below 0: beta2", of_group<&O::residual, &G::beta2>},
+    {"residual_epsilon", "below 0: epsilon", of_group<&O::residual, &G::epsilon>},
+    {"residual_decay", "below 0: none", of_group<&O::residual, &G::decay>},
 };
+
+// What karpathy/autoresearch's train.py has, knob for knob; sized for a GPU.
+void take_autoresearch(TrainingSettings& s) {
+  s.model.depth = 8, s.model.context = 2048, s.model.vocabulary = 8192;
+  s.model.window = "SSSL", s.model.value_embeddings = 1, s.model.residual_mix = 1, s.model.softcap = 15;
+  s.aspect = 64, s.head_size = 128, s.batch_tokens = 524288, s.scale_rates = 1;
+  s.schedule = {.warmup = 0, .warmdown = 0.5, .floor = 0};
+  OptimizerSettings& o = s.optimizer;
+  o.optimizer = "muon", o.weight_decay = 0.2, o.decay_schedule = "linear", o.clip = 0;
+  o.beta1 = 0.8, o.beta2 = 0.95, o.epsilon = 1e-10;
+  o.matrix.rate = 0.04, o.embedding.rate = 0.6, o.head.rate = 0.004, o.scalar.rate = 0.5, o.residual.rate = 0.005;
+  o.scalar.beta1 = 0.96;
+}
 
 template <typename Number>
 bool read(const std::string& text, Number& out) {
@@ -148,15 +169,16 @@ bool read(const std::string& text, Number& out) {
 }  // namespace
 
 std::string parameter_names() {
-  std::string names;
-  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : " ") + std::string(parameter.name);
+  std::string names = preset_name;
+  for (const Parameter& parameter : parameters) names += " " + std::string(parameter.name);
   return names;
 }
 
 std::string parameter_table() {
   TrainingSettings defaults;
   defaults.threads = 0;
-  std::string table;
+  std::string table =
+      "  preset                      autoresearch: what its train.py has; what is said after it stands\n";
   for (const Parameter& parameter : parameters) {
     char value[40];
     if (parameter.whole != nullptr)
@@ -173,6 +195,11 @@ std::string parameter_table() {
 }
 
 Result<void, std::string> set_parameter(TrainingSettings& settings, const std::string& name, const std::string& value) {
+  if (name == preset_name) {
+    if (value != "autoresearch") return unexpected("preset \"" + value + "\" is not known; autoresearch is");
+    take_autoresearch(settings);
+    return {};
+  }
   for (const Parameter& parameter : parameters) {
     if (name != parameter.name) continue;
     if (parameter.whole != nullptr && !read(value, *parameter.whole(settings)))
@@ -190,7 +217,14 @@ Result<void, std::string> read_experiment(TrainingSettings& settings, const std:
   const json j = json::parse(text, nullptr, false);
   if (!j.is_object() || !j.contains("params") || !j["params"].is_object())
     return unexpected(std::string("the experiment file has no \"params\""));
+  if (j["params"].contains(preset_name)) {  // first, so that all others stand
+    const json& preset = j["params"][preset_name];
+    if (auto set = set_parameter(settings, preset_name, preset.is_string() ? preset.get<std::string>() : preset.dump());
+        !set)
+      return set;
+  }
   for (const auto& [name, value] : j["params"].items()) {
+    if (name == preset_name) continue;
     if (name == "seed")
       return unexpected(std::string("seed is the trial's own; it cannot be a parameter of the search as well"));
     const std::string written = value.is_string() ? value.get<std::string>() : value.dump();

@@ -66,8 +66,11 @@ std::string why_impossible(const OptimizerSettings& s) {
     return "orthogonalizer \"" + s.orthogonalizer + "\" is not known; polar and newton-schulz are";
   if (!(s.learning_rate > 0) || s.learning_rate > 10)
     return "learning_rate " + std::to_string(s.learning_rate) + " is not above 0 and at most 10";
-  const std::pair<std::string, const GroupSettings&> groups[] = {
-      {"matrix", s.matrix}, {"embedding", s.embedding}, {"head", s.head}, {"scalar", s.scalar}};
+  const std::pair<std::string, const GroupSettings&> groups[] = {{"matrix", s.matrix},
+                                                                 {"embedding", s.embedding},
+                                                                 {"head", s.head},
+                                                                 {"scalar", s.scalar},
+                                                                 {"residual", s.residual}};
   for (const auto& [name, group] : groups) {
     if (std::string why = why_impossible(name, group); !why.empty()) return why;
   }
@@ -119,10 +122,11 @@ Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std:
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
     const bool whole = by_muon(settings, tensor);
-    const std::size_t piece = whole ? tensor.count() : piece_floats;
+    const bool shares = tensor.initial == Initial::first_share;  // two numbers of two groups
+    const std::size_t piece = whole ? tensor.count() : shares ? 1 : piece_floats;
     for (std::size_t from = 0; from < tensor.count(); from += piece)
-      units_.push_back(
-          {&tensor, tensor.value_at + from, std::min(piece, tensor.count() - from), second_at + from, whole});
+      units_.push_back({&tensor, tensor.value_at + from, std::min(piece, tensor.count() - from), second_at + from,
+                        shares && from == 0 ? ParameterGroup::residual : tensor.group, whole});
     second_at += second_floats(settings, tensor);
   }
   const auto cost = [](const Unit& unit) {
@@ -146,11 +150,14 @@ double Optimizer::rate_of(ParameterGroup group) const {
   const auto own = [&](double rate, double otherwise) { return (rate > 0 ? rate : otherwise) * moment_.factor; };
   switch (group) {
     case ParameterGroup::embedding:
-      return own(settings_.embedding.rate, settings_.learning_rate * settings_.embedding_scale);
+      return own(settings_.embedding.rate, settings_.learning_rate * settings_.embedding_scale) *
+             settings_.width_factor;
     case ParameterGroup::head:
-      return own(settings_.head.rate, settings_.learning_rate * settings_.embedding_scale);
+      return own(settings_.head.rate, settings_.learning_rate * settings_.embedding_scale) * settings_.width_factor;
     case ParameterGroup::scalar:
       return own(settings_.scalar.rate, settings_.learning_rate);
+    case ParameterGroup::residual:
+      return own(settings_.residual.rate, settings_.scalar.rate > 0 ? settings_.scalar.rate : settings_.learning_rate);
     case ParameterGroup::matrix:
       break;
   }
@@ -186,13 +193,15 @@ double decay_factor(const std::string& schedule, double progress) {
 }  // namespace
 
 const GroupSettings& Optimizer::group_of(const Unit& unit) const {
-  switch (unit.tensor->group) {
+  switch (unit.group) {
     case ParameterGroup::embedding:
       return settings_.embedding;
     case ParameterGroup::head:
       return settings_.head;
     case ParameterGroup::scalar:
       return settings_.scalar;
+    case ParameterGroup::residual:
+      return settings_.residual;
     case ParameterGroup::matrix:
       break;
   }
@@ -200,8 +209,7 @@ const GroupSettings& Optimizer::group_of(const Unit& unit) const {
 }
 
 double Optimizer::decay_of(const Unit& unit) const {
-  const double own = group_of(unit).decay,
-               common = unit.tensor->group == ParameterGroup::matrix ? settings_.weight_decay : 0;
+  const double own = group_of(unit).decay, common = unit.group == ParameterGroup::matrix ? settings_.weight_decay : 0;
   return (own >= 0 ? own : common) * decay_factor(settings_.decay_schedule, moment_.progress);
 }
 
@@ -214,7 +222,7 @@ void Optimizer::adamw(const Unit& unit, float* parameters, const float* gradient
                correction2 = 1 / (1 - std::pow(beta2, steps));
   kernels::cpu_backend().adamw(
       parameters + unit.at, first_.get() + unit.at, second_.get() + unit.second_at, gradients + unit.at, unit.count,
-      static_cast<float>(rate_of(unit.tensor->group)), static_cast<float>(beta1), static_cast<float>(beta2),
+      static_cast<float>(rate_of(unit.group)), static_cast<float>(beta1), static_cast<float>(beta2),
       static_cast<float>(correction1), static_cast<float>(correction2), static_cast<float>(epsilon),
       static_cast<float>(decay_of(unit)), gradient_scale(settings_.clip, moment_.gradient_norm));
 }
@@ -222,7 +230,7 @@ void Optimizer::adamw(const Unit& unit, float* parameters, const float* gradient
 void Optimizer::muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients) {
   MuonSettings settings;
   settings.by = settings_.orthogonalizer == "polar" ? Orthogonalizer::polar_express : Orthogonalizer::newton_schulz;
-  settings.rate = static_cast<float>(rate_of(unit.tensor->group));
+  settings.rate = static_cast<float>(rate_of(unit.group));
   settings.momentum = static_cast<float>(settings_.momentum.at(step_, moment_.progress));
   settings.beta2 = static_cast<float>(settings_.muon_beta2);
   settings.weight_decay = static_cast<float>(decay_of(unit));

@@ -24,15 +24,16 @@ struct GroupSettings {
 struct OptimizerSettings {
   std::string optimizer = "adamw";  // of matrices: "adamw" or "muon"
   double learning_rate = 4e-3;      // of what has no rate of its own
+  double width_factor = 1;          // of the rates of embedding and head; see TrainingSettings::scale_rates
   double embedding_scale = 1.0;     // factor of the learning rate for embedding and head, without their own
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;  // of AdamW
-  double weight_decay = 0.02;                        // of matrices; other groups have none but their own
-  GroupSettings matrix, embedding, head, scalar;     // their rates: see rate_of
-  std::string decay_schedule = "fixed";              // or "linear", "cosine": falls to nothing over the training
-  std::string orthogonalizer = "polar";              // of Muon: or "newton-schulz"
-  Momentum momentum;                                 // of Muon
-  double muon_beta2 = 0.95;                          // of NorMuon; 0: without it
-  double clip = 1.0;                                 // largest norm of the gradient; 0: none
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;         // of AdamW
+  double weight_decay = 0.02;                               // of matrices; other groups have none but their own
+  GroupSettings matrix, embedding, head, scalar, residual;  // their rates: see rate_of
+  std::string decay_schedule = "fixed";                     // or "linear", "cosine": falls to nothing over the training
+  std::string orthogonalizer = "polar";                     // of Muon: or "newton-schulz"
+  Momentum momentum;                                        // of Muon
+  double muon_beta2 = 0.95;                                 // of NorMuon; 0: without it
+  double clip = 1.0;                                        // largest norm of the gradient; 0: none
   double ema = 0;  // above 0: the model is a running mean of its weights with this factor, such as 0.999
 };
 
@@ -82,7 +83,8 @@ class Optimizer {
     const Tensor* tensor;
     std::size_t at, count;  // in the parameters
     std::size_t second_at;  // in the second moments
-    bool whole;             // by Muon
+    ParameterGroup group;
+    bool whole;  // by Muon
   };
   const GroupSettings& group_of(const Unit& unit) const;
   // Of a group without one: the learning rate; of embedding and head times embedding_scale; of matrices under Muon

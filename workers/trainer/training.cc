@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t piece_floats = 16384;
 constexpr std::int64_t lanes_default = 2;
 constexpr std::int64_t head_size_default = 64;
+constexpr double rated_width = 768;  // for which rates are given
 
 std::optional<MatrixInit> matrix_init_named(const std::string& name) {
   if (name == "uniform") return MatrixInit::uniform;
@@ -35,6 +36,8 @@ void settle(TrainingSettings& s) {
     s.model.width = (s.model.depth * s.aspect + head - 1) / head * head;
   }
   if (sane(s.head_size) && s.model.width % s.head_size == 0) s.model.heads = s.model.width / s.head_size;
+  s.optimizer.width_factor =
+      s.scale_rates == 1 && sane(s.model.width) ? 1 / std::sqrt(static_cast<double>(s.model.width) / rated_width) : 1;
   if (sane(s.batch_tokens) && sane(s.model.context))
     s.batch = std::max<std::int64_t>(1, s.batch_tokens / s.model.context);
 }
@@ -58,6 +61,7 @@ std::string why_impossible(const TrainingSettings& s) {
     return "threads " + std::to_string(s.threads) + " are more than lanes " + std::to_string(lanes) +
            " (one lane is one thread's work)";
   if (std::string why = why_impossible(s.optimizer); !why.empty()) return why;
+  if (s.scale_rates < 0 || s.scale_rates > 1) return "scale_rates is 0 or 1";
   if (!matrix_init_named(s.init)) return "init \"" + s.init + "\" is not known; uniform, normal and orthogonal are";
   if (!(s.init_scale >= 0 && s.init_scale <= 100))
     return "init_scale " + std::to_string(s.init_scale) + " is not between 0 and 100";

@@ -28,6 +28,7 @@ struct TrainingSettings {
   std::int64_t head_size = 0;     // above 0: heads is width / head_size, by settle()
   std::string init = "uniform";   // of matrices: or "normal", "orthogonal"
   double init_scale = 1;          // factor of it
+  std::int64_t scale_rates = 0;   // 1: rates of embedding and head times (width / 768)^-1/2, by settle()
   OptimizerSettings optimizer;
   Schedule schedule;
   std::int64_t seed = 1;

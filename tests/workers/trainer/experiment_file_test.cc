@@ -31,6 +31,32 @@ TEST(ExperimentFile, ABudgetInStepsIsKept) {
   EXPECT_EQ(settings.seconds, 0);
 }
 
+TEST(ExperimentFile, APresetGivesWayToWhatIsSaidBesideIt) {
+  TrainingSettings settings;
+  ASSERT_TRUE(read_experiment(settings, R"({"params": {"depth": 3, "preset": "autoresearch", "matrix_rate": 0.01}})"));
+  EXPECT_EQ(settings.model.depth, 3);
+  EXPECT_EQ(settings.optimizer.matrix.rate, 0.01);
+  EXPECT_EQ(settings.optimizer.residual.rate, 0.005);
+  EXPECT_EQ(settings.model.window, "SSSL");
+  EXPECT_NE(refusal(R"({"params": {"preset": "nanogpt"}})").find("nanogpt"), std::string::npos);
+}
+
+// The model of autoresearch has 50.33 million parameters, value embeddings among them.
+TEST(ExperimentFile, ThePresetOfAutoresearchIsItsModel) {
+  TrainingSettings settings;
+  ASSERT_TRUE(set_parameter(settings, "preset", "autoresearch"));
+  settings.steps = 1;
+  settings.lanes = 1;
+  settle(settings);
+  EXPECT_EQ(why_impossible(settings), "");
+  EXPECT_EQ(settings.model.width, 512);
+  EXPECT_EQ(settings.model.heads, 4);
+  EXPECT_EQ(settings.batch, 256);
+  EXPECT_NEAR(settings.optimizer.width_factor, 1.2247, 1e-4);
+  settings.batch = 1;  // a plan of all of them would be the same, and slow
+  EXPECT_NEAR(static_cast<double>(plan_of(settings).parameters) / 1e6, 50.33, 0.01);
+}
+
 TEST(ExperimentFile, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(refusal(R"({"params": {"learning_rat": 1}})").find("learning_rate"), std::string::npos);
   EXPECT_NE(refusal(R"({"params": {"depth": 2.5}})").find("depth"), std::string::npos);

@@ -207,6 +207,7 @@ TEST(Training, OptimizersDifferAndNoneDependsOnThreads) {
       [](OptimizerSettings& s) { s.epsilon = 1e-3; },
       [](OptimizerSettings& s) { s.head.epsilon = 1e-3; },
       [](OptimizerSettings& s) { s.beta1 = 0.5; },
+      [](OptimizerSettings& s) { s.width_factor = 2; },
       [](OptimizerSettings& s) { s.matrix.beta1 = 0.5; },
       [](OptimizerSettings& s) { s.embedding.beta2 = 0.5; },
       [](OptimizerSettings& s) { s.optimizer = "muon", s.momentum.start = 0.5; },
