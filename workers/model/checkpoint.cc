@@ -12,6 +12,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "workers/model/json_object.h"
+
 namespace overnight::workers {
 namespace {
 
@@ -48,27 +50,6 @@ Result<void, std::string> write_by_rename(const std::filesystem::path& file, con
 }
 
 // Keys given twice would let two readers see two things; nlohmann keeps the last one silently.
-constexpr int header_depth_max = 4;
-
-Result<json, std::string> parse_header(const std::string& text) {
-  std::vector<std::map<std::string, bool>> seen;
-  std::string twice;
-  bool deep = false;
-  const json::parser_callback_t watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start && depth >= header_depth_max) deep = true;
-    if (event == json::parse_event_t::object_start) seen.emplace_back();
-    if (event == json::parse_event_t::object_end && !seen.empty()) seen.pop_back();
-    if (event == json::parse_event_t::key && !seen.back().emplace(parsed.get<std::string>(), true).second)
-      twice = parsed.get<std::string>();
-    return true;
-  };
-  json header = json::parse(text, watch, false);
-  if (!header.is_object()) return unexpected(std::string("its header is not a JSON object"));
-  if (deep) return unexpected(std::string("its header is nested too deeply"));
-  if (!twice.empty()) return unexpected("its header names \"" + twice + "\" twice");
-  return header;
-}
-
 // Where each tensor lies in the data; refuses anything that is not exactly what is wanted.
 Result<std::map<std::string, std::uint64_t>, std::string> begins_of(const json& header,
                                                                     const std::vector<StoredTensor>& tensors,
@@ -171,8 +152,8 @@ Result<TensorFile, std::string> TensorFile::open(const std::filesystem::path& fi
     return refuse("says that its header has " + std::to_string(length) + " bytes");
   std::string text(length, '\0');
   if (!opened.in_.read(text.data(), static_cast<std::streamsize>(length))) return refuse("is cut off");
-  const auto header = parse_header(text);
-  if (!header) return refuse(header.error());
+  const auto header = parse_json_object(text);
+  if (!header) return refuse("its header " + header.error());
   const std::uint64_t data_at = sizeof length + length;
   const auto begins = begins_of(*header, wanted, size - data_at);
   if (!begins) return refuse(begins.error());

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "workers/model/json_object.h"
+
 namespace overnight::workers {
 namespace {
 
@@ -143,8 +145,9 @@ std::string config_to_json(const ModelConfig& config) {
 }
 
 budgets::Result<ModelConfig, std::string> config_from_json(const std::string& text) {
-  const json j = json::parse(text, nullptr, false);
-  if (!j.is_object()) return budgets::unexpected(std::string("the model's config is not a JSON object"));
+  const auto parsed = parse_json_object(text);
+  if (!parsed) return budgets::unexpected("the model's config " + parsed.error());
+  const json& j = *parsed;
   ModelConfig config;
   for (const auto& [name, value] : j.items()) {
     if (name == "architecture") {

@@ -1,5 +1,5 @@
-// What a model is: the shape of a language model over bytes. A value; JSON both ways, strict: what cannot be built is
-// refused with its reason before anything is launched.
+// What a model is: the shape of a language model over bytes or byte-pair tokens. A value; JSON both ways, strict: what
+// cannot be built is refused with its reason before anything is launched.
 #pragma once
 
 #include <cstddef>

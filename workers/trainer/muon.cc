@@ -19,7 +19,7 @@ constexpr Polynomial polar_express[orthogonalizer_steps] = {
     {3.285753657755655f, -2.3681294933425376f, 0.46449024233003106f},
     {2.3465413258596377f, -1.7097828382687081f, 0.42323551169305323f}};
 constexpr Polynomial newton_schulz{3.4445f, -4.7750f, 2.0315f};
-constexpr float safety = 1.02f, tiny = 1e-6f;
+constexpr float safety = 1.02f, tiny = 1e-6f;  // Newton-Schulz needs no safety: it bears singular values above 1
 
 struct Shape {
   std::size_t low, high;  // the shorter and the longer side
@@ -85,7 +85,7 @@ void orthogonalize(const kernels::Backend& backend, float* matrix, std::size_t r
   } else {
     std::memcpy(x, matrix, count * sizeof(float));
   }
-  const float scale = 1 / (safety * norm(backend, x, count) + tiny);
+  const float scale = 1 / ((by == Orthogonalizer::polar_express ? safety : 1) * norm(backend, x, count) + tiny);
   for (std::size_t i = 0; i < count; ++i) x[i] *= scale;
   for (std::size_t step = 0; step < orthogonalizer_steps; ++step) {
     const Polynomial p = by == Orthogonalizer::polar_express ? polar_express[step] : newton_schulz;

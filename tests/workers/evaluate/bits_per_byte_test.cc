@@ -112,8 +112,34 @@ TEST(BitsPerByte, AreRefusedToAModelWhoseLogitsAreNotFinite) {
   }
 }
 
-// The model is asked for logits alone: adding a constant to all of a row, or being sure of a wrong answer, gains
+// A row too large for a sum of squares must not pass for one of zeros, which scores like a model that knows nothing.
+TEST(BitsPerByte, AreRefusedToAModelThatOverflows) {
+  const Documents documents = some_documents();
+  const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
+  for (const float scale : {1e30f, 3e38f}) {
+    auto parameters = parameters_of(tiny, 0.3f);
+    for (float& value : parameters) value = value < 0 ? -scale : scale;
+    EXPECT_FALSE(bits_per_byte(tiny, parameters.data(), documents, rows, 4)) << scale;
+  }
+}
+
+// A head whose rows share a vector adds the same to all logits of a row of text, as large as one likes: it gains
 // nothing.
+TEST(BitsPerByte, AreTheSameWhenAConstantIsAddedToAllLogitsOfARow) {
+  const Documents documents = some_documents();
+  const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
+  auto parameters = parameters_of(tiny, 0.3f);
+  const double plain = bits_per_byte(tiny, parameters.data(), documents, rows, 4)->value;
+  const LanguageModel model = make_language_model(tiny, 1, Graph::Purpose::inference);
+  for (const Tensor& tensor : model.graph.tensors()) {
+    if (tensor.name != "head") continue;
+    for (std::size_t i = 0; i < tensor.count(); ++i)
+      parameters[tensor.value_at + i] += 2 + std::sin(static_cast<float>(i % tensor.columns));
+  }
+  EXPECT_NEAR(bits_per_byte(tiny, parameters.data(), documents, rows, 4)->value, plain, 1e-4);
+}
+
+// The model is asked for logits alone: being sure of a wrong answer gains nothing.
 TEST(BitsPerByte, NormaliseTheLogitsThemselves) {
   const Documents documents = some_documents();
   const auto rows = rows_of(segments_of(documents, 1 << 20), 32);

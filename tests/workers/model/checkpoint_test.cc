@@ -99,7 +99,12 @@ TEST_F(Checkpoint, RefusesEveryLieOfItsHeader) {
 TEST_F(Checkpoint, RefusesDuplicateNames) {
   std::string text = header_.dump();
   text = "{\"head\": " + header_["head"].dump() + "," + text.substr(1);
-  EXPECT_NE(refusal(framed(text)), "");
+  EXPECT_NE(refusal(framed(text)).find("\"head\" twice"), std::string::npos);
+  std::string deep = "0";
+  for (int i = 0; i < 12; ++i) deep = "{\"q\": " + deep + "}";
+  text = header_.dump();
+  text = "{\"head\": " + header_["head"].dump() + ", \"__metadata__\": " + deep + "," + text.substr(1);
+  EXPECT_NE(refusal(framed(text)), "") << "what is nested must not hide what is doubled";
 }
 
 TEST_F(Checkpoint, RefusesWhatIsNotACheckpoint) {

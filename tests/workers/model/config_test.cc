@@ -99,5 +99,11 @@ TEST(ModelConfig, RefusesHostileJson) {
   }
 }
 
+TEST(ModelConfig, RefusesAConfigThatNamesSomethingTwice) {
+  const auto read = config_from_json(R"({"architecture": "language model", "width": 8, "width": 128})");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().find("\"width\" twice"), std::string::npos) << read.error();
+}
+
 }  // namespace
 }  // namespace overnight::workers

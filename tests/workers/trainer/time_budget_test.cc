@@ -30,5 +30,13 @@ TEST(TimeBudget, TakesNoStepThatWouldEndTooLate) {
 // The evaluator would otherwise score a model that has never seen a byte.
 TEST(TimeBudget, TakesOneStepAtLeast) { EXPECT_FALSE((TimeBudget{.seconds = 1}.over(0, 5, 0))); }
 
+// However large the first steps are made, their time counts, and the schedule has moved on with it.
+TEST(TimeBudget, AFirstStepThatTakesAllTheTimeWasTheLast) {
+  const TimeBudget budget{.seconds = 10};
+  EXPECT_TRUE(budget.over(1, 1000, 1000));
+  EXPECT_GE(budget.progress(1, 1000), 1);
+  EXPECT_TRUE(budget.over(1, 6, 6)) << "a second step like it would end too late";
+}
+
 }  // namespace
 }  // namespace overnight::workers
