@@ -89,16 +89,19 @@ Result<Documents, std::string> read_documents(const fs::path& folder) {
   return documents;
 }
 
-Result<std::uint64_t, std::string> documents_memory(const fs::path& folder) {
+Result<std::uint64_t, std::string> documents_memory(const fs::path& folder, bool in_tokens) {
   const auto files = texts_in(folder);
   if (!files) return unexpected(files.error());
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0, largest = 0;
   for (const fs::path& file : *files) {
     std::error_code failed;
     const std::uintmax_t size = fs::file_size(file, failed);
     bytes += failed ? 0 : size;
+    largest = std::max<std::uint64_t>(largest, failed ? 0 : size);
   }
-  return sizeof(std::int32_t) * bytes;
+  // Of the one that is encoded: its text, and its tokens in a vector that grows by doubling.
+  const std::uint64_t encoding = largest * (1 + 2 * sizeof(std::int32_t));
+  return sizeof(std::int32_t) * bytes + (in_tokens ? encoding : 0);
 }
 
 Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary, const Stopped& stopped) {

@@ -35,11 +35,9 @@ struct Documents {
 // All *.txt files of a folder, in order of name.
 budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
 
-// Memory that the documents of a folder take in bytes, before any is read.
-budgets::Result<std::uint64_t, std::string> documents_memory(const std::filesystem::path& folder);
-
-// What learning tokens takes at most beside the documents.
-inline constexpr std::uint64_t tokenizer_memory_max = std::uint64_t{96} << 20;
+// Memory that the documents of a folder take, in bytes, before any is read; in tokens other than bytes: at most, while
+// they are encoded one after the other.
+budgets::Result<std::uint64_t, std::string> documents_memory(const std::filesystem::path& folder, bool in_tokens);
 
 // A tokenizer from documents in bytes: from all of them, or from the beginnings of evenly chosen ones, at most
 // tokenizer_bytes_max in all.

@@ -25,6 +25,23 @@ Kind kind_of(char c) {
   return letter ? Kind::letter : Kind::sign;
 }
 
+// The piece of text that begins at `from`. INVARIANT from < text.size().
+std::string_view piece_at(std::string_view text, std::size_t from) {
+  std::size_t at = from;
+  Kind kind = kind_of(text[at]);
+  const bool led = text[at] == ' ' && at + 1 < text.size() && kind_of(text[at + 1]) != Kind::space &&
+                   kind_of(text[at + 1]) != Kind::line_end;
+  if (led) kind = kind_of(text[++at]);
+  const std::size_t most = led ? piece_bytes_max - 1 : piece_bytes_max;
+  const std::size_t end = std::min(text.size(), at + (kind == Kind::digit ? digits_max : most));
+  while (at < end && kind_of(text[at]) == kind) ++at;
+  // Of several blanks the last leads the next word.
+  if (kind == Kind::space && at < text.size() && at - from > 1 && text[at - 1] == ' ' &&
+      kind_of(text[at]) != Kind::line_end && kind_of(text[at]) != Kind::space)
+    --at;
+  return text.substr(from, at - from);
+}
+
 std::uint64_t key_of(std::int32_t left, std::int32_t right) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
 }
@@ -157,22 +174,7 @@ budgets::Result<Tokenizer, std::string> read_tokenizer(const std::filesystem::pa
 
 std::vector<std::string_view> pieces_of(std::string_view text) {
   std::vector<std::string_view> pieces;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t from = at;
-    Kind kind = kind_of(text[at]);
-    const bool led = text[at] == ' ' && at + 1 < text.size() && kind_of(text[at + 1]) != Kind::space &&
-                     kind_of(text[at + 1]) != Kind::line_end;
-    if (led) kind = kind_of(text[++at]);
-    const std::size_t most = led ? piece_bytes_max - 1 : piece_bytes_max;
-    const std::size_t end = std::min(text.size(), at + (kind == Kind::digit ? digits_max : most));
-    while (at < end && kind_of(text[at]) == kind) ++at;
-    // Of several blanks the last leads the next word.
-    if (kind == Kind::space && at < text.size() && at - from > 1 && text[at - 1] == ' ' &&
-        kind_of(text[at]) != Kind::line_end && kind_of(text[at]) != Kind::space)
-      --at;
-    pieces.push_back(text.substr(from, at - from));
-  }
+  for (std::size_t at = 0; at < text.size(); at += pieces.back().size()) pieces.push_back(piece_at(text, at));
   return pieces;
 }
 
@@ -258,7 +260,9 @@ void Tokenizer::encode(std::string_view text, std::vector<std::int32_t>& tokens)
   }
   std::unordered_map<std::string_view, std::vector<std::int32_t>> remembered;
   std::vector<std::int32_t> fresh;
-  for (const std::string_view piece : pieces_of(text)) {
+  std::string_view piece;  // one after the other: all of them would take more memory than the text
+  for (std::size_t at = 0; at < text.size(); at += piece.size()) {
+    piece = piece_at(text, at);
     const auto found = remembered.find(piece);
     if (found != remembered.end()) {
       tokens.insert(tokens.end(), found->second.begin(), found->second.end());

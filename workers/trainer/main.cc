@@ -130,9 +130,14 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
 
 int train(Options& options, Clock::time_point began) {
   // Whatever comes before the first step ends when it is asked to, or when the time is over.
+  // So does the learning of tokens once it takes too much memory: how much cannot be known before.
+  const double seconds = options.settings.seconds;
+  const auto limit = static_cast<std::uint64_t>(options.settings.memory_limit);
+  bool over_limit = false;
   const Stopped stopped = [&] {
-    const double seconds = options.settings.seconds;
-    return stop_asked || (seconds > 0 && std::chrono::duration<double>(Clock::now() - began).count() > seconds);
+    over_limit = over_limit || (limit > 0 && memory_held() > limit);
+    return stop_asked || over_limit ||
+           (seconds > 0 && std::chrono::duration<double>(Clock::now() - began).count() > seconds);
   };
   // First: what it leaves in memory is a part of the program.
   const double products = product_speed(static_cast<std::size_t>(options.settings.threads),
@@ -140,10 +145,10 @@ int train(Options& options, Clock::time_point began) {
   const std::uint64_t program = memory_held();
   if (std::string why = why_too_large_at_all(options); !why.empty()) return complain(why);
   const auto texts = read_texts(options, stopped);
+  if (over_limit) return complain("learning tokens takes more memory than the experiment may have: fewer, or bytes");
   if (!texts) return complain(texts.error());
   const MemoryPlan memory = memory_plan(options, *texts, program);
-  const std::string too_large =
-      why_too_large(memory.bytes(), static_cast<std::uint64_t>(options.settings.memory_limit), memory_held());
+  const std::string too_large = why_too_large(memory.bytes(), limit, memory_held());
   if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
     print_plan(options, memory, products);

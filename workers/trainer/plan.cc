@@ -26,11 +26,9 @@ MemoryPlan memory_plan(const Options& options, const Texts& texts, std::uint64_t
 }
 
 std::string why_too_large_at_all(const Options& options) {
-  const auto documents = documents_memory(options.data);
+  const auto documents = documents_memory(options.data, options.settings.model.vocabulary != byte_vocabulary);
   if (!documents) return documents.error();
-  const bool learns = options.settings.model.vocabulary != byte_vocabulary && options.tokenizer_file.empty();
-  const std::uint64_t ready = *documents + (learns ? tokenizer_memory_max : 0) + memory_held(),
-                      training = plan_of(options.settings).bytes + memory_held();
+  const std::uint64_t ready = *documents + memory_held(), training = plan_of(options.settings).bytes + memory_held();
   const std::string why = why_too_large(std::max(ready, training), limit_of(options), memory_held());
   return why.empty() ? "" : "this model and batch cannot be trained here: " + why;
 }
