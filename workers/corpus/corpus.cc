@@ -99,9 +99,7 @@ Result<std::uint64_t, std::string> documents_memory(const fs::path& folder, bool
     bytes += failed ? 0 : size;
     largest = std::max<std::uint64_t>(largest, failed ? 0 : size);
   }
-  // Of the one that is encoded: its text, and its tokens in a vector that grows by doubling.
-  const std::uint64_t encoding = largest * (1 + 2 * sizeof(std::int32_t));
-  return sizeof(std::int32_t) * bytes + (in_tokens ? encoding : 0);
+  return sizeof(std::int32_t) * bytes + (in_tokens ? largest : 0);  // and the text of the one that is encoded
 }
 
 Tokenizer tokenizer_of(const Documents& documents, std::int64_t vocabulary, const Stopped& stopped) {

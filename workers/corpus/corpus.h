@@ -35,8 +35,8 @@ struct Documents {
 // All *.txt files of a folder, in order of name.
 budgets::Result<Documents, std::string> read_documents(const std::filesystem::path& folder);
 
-// Memory that the documents of a folder take, in bytes, before any is read; in tokens other than bytes: at most, while
-// they are encoded one after the other.
+// Memory that the documents of a folder take, in bytes, before any is read; in tokens other than bytes: at
+// least, while they are encoded one after the other.
 budgets::Result<std::uint64_t, std::string> documents_memory(const std::filesystem::path& folder, bool in_tokens);
 
 // A tokenizer from documents in bytes: from all of them, or from the beginnings of evenly chosen ones, at most

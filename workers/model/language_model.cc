@@ -315,6 +315,7 @@ void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, Matrix
   std::mt19937_64 random(seed);
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
+    if (stopped && stopped()) return;
     Real* at = parameters + tensor.value_at;
     if (tensor.initial == Initial::fan_in) {
       draw_matrix(tensor, at, random, matrices, scale, stopped);

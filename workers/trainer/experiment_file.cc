@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "workers/model/json_object.h"
+
 namespace overnight::workers {
 namespace {
 
@@ -166,6 +168,26 @@ bool read(const std::string& text, Number& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// A limit that is there and cannot be read must not pass for none. 0: none.
+Result<void, std::string> read_limits(TrainingSettings& settings, const json& limits) {
+  if (limits.is_null()) return {};
+  if (!limits.is_object()) return unexpected("limits " + limits.dump() + " are no object");
+  const auto limit = [&](const char* name) -> Result<std::int64_t, std::string> {
+    const json value = limits.value(name, json());
+    if (value.is_null()) return 0;
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::uint64_t{1} << 62)
+      return unexpected("limits." + std::string(name) + " " + value.dump() + " is not a whole number of 0 or more");
+    return value.get<std::int64_t>();
+  };
+  const auto budget = limit("train_budget_ms"), memory = limit("memory_bytes");
+  if (!budget) return unexpected(budget.error());
+  if (!memory) return unexpected(memory.error());
+  if (*budget > 0 && settings.steps == 0 && settings.seconds == 0)
+    settings.seconds = static_cast<double>(*budget) / 1000;
+  settings.memory_limit = *memory;
+  return {};
+}
+
 }  // namespace
 
 std::string parameter_names() {
@@ -178,7 +200,8 @@ std::string parameter_table() {
   TrainingSettings defaults;
   defaults.threads = 0;
   std::string table =
-      "  preset                      autoresearch: what its train.py has; what is said after it stands\n";
+      "  preset                      autoresearch: what its train.py has; what is said after it stands\n"
+      "                              (its rates are by group: learning_rate sets none of them)\n";
   for (const Parameter& parameter : parameters) {
     char value[40];
     if (parameter.whole != nullptr)
@@ -208,14 +231,20 @@ Result<void, std::string> set_parameter(TrainingSettings& settings, const std::s
         (!read(value, *parameter.real(settings)) || !std::isfinite(*parameter.real(settings))))
       return unexpected(name + ": \"" + value + "\" is not a number");
     if (parameter.text != nullptr) *parameter.text(settings) = value;
+    // Said in other words before, by a preset: the later word stands.
+    if (name == "width") settings.aspect = 0;
+    if (name == "heads") settings.head_size = 0;
+    if (name == "batch") settings.batch_tokens = 0;
     return {};
   }
   return unexpected("\"" + name + "\" is not a parameter; known are: " + parameter_names());
 }
 
 Result<void, std::string> read_experiment(TrainingSettings& settings, const std::string& text) {
-  const json j = json::parse(text, nullptr, false);
-  if (!j.is_object() || !j.contains("params") || !j["params"].is_object())
+  const auto parsed = parse_json_object(text);
+  if (!parsed) return unexpected("the experiment file " + parsed.error());
+  const json& j = *parsed;
+  if (!j.contains("params") || !j["params"].is_object())
     return unexpected(std::string("the experiment file has no \"params\""));
   if (j["params"].contains(preset_name)) {  // first, so that all others stand
     const json& preset = j["params"][preset_name];
@@ -234,20 +263,7 @@ Result<void, std::string> read_experiment(TrainingSettings& settings, const std:
     if (!j["seed"].is_number_integer()) return unexpected("seed " + j["seed"].dump() + " is not a whole number");
     settings.seed = j["seed"].get<std::int64_t>();
   }
-  if (j.contains("limits") && j["limits"].is_object()) {
-    // A limit that is there and cannot be read must not pass for none.
-    for (const char* name : {"train_budget_ms", "memory_bytes"}) {
-      const json limit = j["limits"].value(name, json());
-      if (!limit.is_null() && !(limit.is_number() && limit.get<double>() >= 0))
-        return unexpected("limits." + std::string(name) + " " + limit.dump() + " is not a number of 0 or more");
-    }
-    const double budget =
-        j["limits"].value("train_budget_ms", json()).is_null() ? 0 : j["limits"]["train_budget_ms"].get<double>();
-    if (budget > 0 && settings.steps == 0 && settings.seconds == 0) settings.seconds = budget / 1000;
-    if (!j["limits"].value("memory_bytes", json()).is_null())
-      settings.memory_limit = j["limits"]["memory_bytes"].get<std::int64_t>();
-  }
-  return {};
+  return read_limits(settings, j.value("limits", json()));
 }
 
 }  // namespace overnight::workers

@@ -64,7 +64,7 @@ std::string prepare_artifacts(const Options& options) {
            (failed ? ": " + failed.message() : "");
   if (options.resume) return "";
   // What an earlier training left must not pass for this one's, should it fail.
-  for (const char* name : {"checkpoint.safetensors", "config.json", "tokenizer.txt"}) {
+  for (const char* name : {"checkpoint.safetensors", "config.json", "tokenizer.txt", state_file}) {
     fs::remove(options.artifacts / name, failed);
     if (failed) return (options.artifacts / name).string() + ": " + failed.message();
   }
@@ -72,7 +72,6 @@ std::string prepare_artifacts(const Options& options) {
 }
 
 int save(const Options& options, const Training& training, const Tokenizer& tokenizer) {
-  if (!training.finite()) return complain("the weights are not finite after the last step: the training has diverged");
   if (tokenizer.vocabulary() != byte_vocabulary) {
     if (auto written = write_text(options.artifacts / "tokenizer.txt", tokenizer.to_text()); !written)
       return complain(written.error());
@@ -139,13 +138,21 @@ int train(Options& options, Clock::time_point began) {
     return stop_asked || over_limit ||
            (seconds > 0 && std::chrono::duration<double>(Clock::now() - began).count() > seconds);
   };
+  const fs::path state = options.artifacts / state_file;
+  const bool goes_on = options.resume && fs::exists(state);
+  const auto untouched = [] {
+    std::printf("stopped before a further step: state and checkpoint are as they were\n");
+    return 0;
+  };
   // First: what it leaves in memory is a part of the program.
   const double products = product_speed(static_cast<std::size_t>(options.settings.threads),
                                         options.plan_only ? plan_peak_seconds : peak_seconds);
   const std::uint64_t program = memory_held();
   if (std::string why = why_too_large_at_all(options); !why.empty()) return complain(why);
   const auto texts = read_texts(options, stopped);
-  if (over_limit) return complain("learning tokens takes more memory than the experiment may have: fewer, or bytes");
+  if (over_limit)
+    return complain("the texts cannot be made ready here: " + why_too_large(memory_peak(), limit, memory_peak()));
+  if (!texts && stop_asked && goes_on) return untouched();
   if (!texts) return complain(texts.error());
   const MemoryPlan memory = memory_plan(options, *texts, program);
   const std::string too_large = why_too_large(memory.bytes(), limit, memory_held());
@@ -156,14 +163,14 @@ int train(Options& options, Clock::time_point began) {
   }
   if (std::string why = prepare_artifacts(options); !why.empty()) return complain(why);
   Training training(options.settings, texts->documents, stopped);
-  // Drawing numbers is soon done, and one step is always taken; right angles may have been left half made.
+  // One step is always taken, but for right angles, which may have been left half made.
+  if (stop_asked && goes_on) return untouched();
   if (stop_asked || (options.settings.init == "orthogonal" && stopped()))
     return complain("stopped, or out of time, before the first step: there is no model");
   if (options.profile) training.take_profile();
   Metrics metrics;
-  const fs::path state = options.artifacts / "state.safetensors";
   Training::Position position;
-  if (options.resume && fs::exists(state)) {
+  if (goes_on) {
     const auto loaded = training.load_state(state);
     if (!loaded) return complain(loaded.error());
     position = *loaded;
@@ -171,6 +178,7 @@ int train(Options& options, Clock::time_point began) {
   }
   if (std::string why = take_steps(training, options.settings, began, position, products, metrics); !why.empty())
     return complain(why);
+  if (!training.finite()) return complain("the weights are not finite after the last step: the training has diverged");
   if (options.resume) {
     const double trained = position.seconds + std::chrono::duration<double>(Clock::now() - began).count();
     if (auto saved = training.save_state(state, trained); !saved) return complain(saved.error());

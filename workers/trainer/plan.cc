@@ -39,7 +39,7 @@ void print_plan(const Options& options, const MemoryPlan& memory, double product
   std::printf("parameters        %zu\n", plan.parameters);
   std::printf("memory            %.1f MiB (training %.1f, documents %.1f, program %.1f", mebibytes(memory.bytes()),
               mebibytes(memory.training), mebibytes(memory.documents), mebibytes(memory.program));
-  if (memory.before == memory.bytes()) std::printf("; more than that while tokens were learned");
+  if (memory.before == memory.bytes()) std::printf("; more than that while the texts were made ready");
   std::printf("), of %.1f MiB available\n", mebibytes(memory_available() + memory_held()));
   std::printf("FLOPs per token   %.2f M\n", plan.flops_per_token / 1e6);
   for (const auto& [kind, share] : plan.flop_shares) {

@@ -1,5 +1,7 @@
 #include "workers/trainer/texts.h"
 
+#include <cstdio>
+
 #include "workers/model/memory.h"
 
 namespace overnight::workers {
@@ -14,10 +16,12 @@ std::string take_vocabulary(Options& options) {
   std::int64_t& vocabulary = options.settings.model.vocabulary;
   // A training that goes on keeps its tokens, whatever others could be learned now.
   if (options.tokenizer_file.empty() && options.resume && vocabulary != byte_vocabulary &&
-      std::filesystem::exists(kept)) {
+      std::filesystem::exists(kept) && std::filesystem::exists(options.artifacts / state_file)) {
     options.tokenizer_file = kept;
     const auto read = read_tokenizer(kept);
     if (!read) return read.error();
+    if (vocabulary != read->vocabulary())
+      std::printf("goes on with the %lld tokens of %s\n", static_cast<long long>(read->vocabulary()), kept.c_str());
     vocabulary = read->vocabulary();
     return "";
   }

@@ -8,6 +8,8 @@
 
 namespace overnight::workers {
 
+inline constexpr const char* state_file = "state.safetensors";  // in the artifacts, of a training with --resume
+
 struct Texts {
   Documents documents;
   Tokenizer tokenizer;

@@ -146,7 +146,7 @@ struct Training::Impl {
   std::vector<Profile> profiles;               // one per thread, empty if none is taken
   double data_seconds = 0, optimizer_seconds = 0;
   std::mt19937_64 random;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0, profiled_from = 0;
   const kernels::Backend& backend = kernels::cpu_backend();
   Crew crew;
 
@@ -289,14 +289,16 @@ budgets::Result<Training::Position, std::string> Training::load_state(const std:
   std::vector<StoredTensor> wanted{{"parameters", 1, count}};
   for (const auto& [name, _, size] : carried.moments) wanted.push_back({name, 1, size});
   auto opened = TensorFile::open(file, wanted);
-  if (!opened) return budgets::unexpected(opened.error());
+  if (!opened)
+    return budgets::unexpected(opened.error() + " (is it the state of another model, vocabulary or optimizer?)");
   const auto told = [&](const char* name) {
     const auto found = opened->metadata().find(name);
     return found == opened->metadata().end() ? std::string() : found->second;
   };
   if (told("training") != kind_of(impl_->settings, fingerprint(impl_->stream)))
-    return budgets::unexpected(file.string() +
-                               ": is the state of another training (model, batch, seed or data): " + told("training"));
+    return budgets::unexpected(
+        file.string() +
+        ": is the state of another training: model, batch, lanes, seed, optimizer, ema or texts differ");
   std::istringstream random(told("random"));
   std::mt19937_64 generator;
   Position position;
@@ -308,7 +310,7 @@ budgets::Result<Training::Position, std::string> Training::load_state(const std:
     if (auto read = opened->read(name, values); !read) return budgets::unexpected(read.error());
   }
   impl_->random = generator;
-  impl_->steps = position.steps;
+  impl_->steps = impl_->profiled_from = position.steps;
   impl_->optimizer.go_on_from(position.steps);
   return position;
 }
@@ -322,6 +324,7 @@ void Training::take_profile() {
   const std::size_t ops = impl_->model.graph.ops().size();
   impl_->profiles.assign(impl_->crew.size(), {std::vector<double>(ops), std::vector<double>(ops)});
   impl_->data_seconds = impl_->optimizer_seconds = 0;
+  impl_->profiled_from = impl_->steps;
 }
 
 std::vector<ProfileLine> Training::profile() const {
@@ -334,11 +337,11 @@ std::vector<ProfileLine> Training::profile() const {
       line.backward_seconds += profile.backward_seconds[i];
     }
   }
-  const auto passes = static_cast<double>(impl_->steps) * static_cast<double>(impl_->lanes.size());
+  const auto steps = static_cast<double>(impl_->steps - impl_->profiled_from),
+             passes = steps * static_cast<double>(impl_->lanes.size());
   for (const auto& op : ops) kinds[op->kind()].flops += 3 * op->flops() * passes;
   kinds["optimizer"].forward_seconds = impl_->optimizer_seconds;
-  kinds["optimizer"].flops =
-      optimizer_flops(impl_->model.graph, impl_->settings.optimizer) * static_cast<double>(impl_->steps);
+  kinds["optimizer"].flops = optimizer_flops(impl_->model.graph, impl_->settings.optimizer) * steps;
   kinds["data"].forward_seconds = impl_->data_seconds;
   std::vector<ProfileLine> lines;
   for (auto& [kind, line] : kinds) {

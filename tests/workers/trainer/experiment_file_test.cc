@@ -38,6 +38,12 @@ TEST(ExperimentFile, APresetGivesWayToWhatIsSaidBesideIt) {
   EXPECT_EQ(settings.optimizer.matrix.rate, 0.01);
   EXPECT_EQ(settings.optimizer.residual.rate, 0.005);
   EXPECT_EQ(settings.model.window, "SSSL");
+  ASSERT_TRUE(
+      read_experiment(settings, R"({"params": {"preset": "autoresearch", "width": 64, "heads": 2, "batch": 8}})"));
+  settle(settings);
+  EXPECT_EQ(settings.model.width, 64);
+  EXPECT_EQ(settings.model.heads, 2);
+  EXPECT_EQ(settings.batch, 8);
   EXPECT_NE(refusal(R"({"params": {"preset": "nanogpt"}})").find("nanogpt"), std::string::npos);
 }
 
@@ -69,6 +75,9 @@ TEST(ExperimentFile, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(refusal(R"({"params": {}, "limits": {"train_budget_ms": "x"}})").find("train_budget_ms"),
             std::string::npos);
   EXPECT_NE(refusal(R"({"params": {}, "limits": {"memory_bytes": -5}})").find("memory_bytes"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {}, "limits": {"memory_bytes": 0.5}})").find("memory_bytes"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {}, "limits": "memory"})").find("limits"), std::string::npos);
+  EXPECT_NE(refusal(R"({"params": {"depth": 2, "depth": 3}})").find("twice"), std::string::npos);
   EXPECT_NE(refusal("{"), "");
   EXPECT_NE(refusal(""), "");
 }
