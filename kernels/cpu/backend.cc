@@ -1,6 +1,6 @@
 // Chooses the table for this machine; OpenBLAS's products, which ours are measured against.
-#include <algorithm>
 #include <cblas.h>
+#include <algorithm>
 
 #include <unistd.h>
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
-// What kernels are written with: launches, loops over numbers, sums that are the same in every run. Compiled by nvcc for
-// GPUs, and by the C++ compiler for the emulator (kernels/emulator), line by line the same.
+// What kernels are written with: launches, loops over numbers, sums that are the same in every run. Compiled by nvcc
+// for GPUs, and by the C++ compiler for the emulator (kernels/emulator), line by line the same.
 //
 // Everything is launched on the calling thread's own stream; nothing is allocated, nothing waits. A launch that CUDA
 // refuses throws DeviceError.
@@ -35,7 +35,8 @@ inline void check(cudaError_t status, const char* what) {
 }
 
 template <typename... Parameters, typename... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared, Arguments&&... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared,
+            Arguments&&... arguments) {
   if (shared > 48 * 1024)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), name);
   kernel<<<grid, block, shared, cudaStreamPerThread>>>(std::forward<Arguments>(arguments)...);
@@ -49,7 +50,8 @@ __device__ Value* shared_memory() {
 }
 #else
 template <typename... Parameters, typename... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared, Arguments&&... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared,
+            Arguments&&... arguments) {
   emulator::run(name, grid, block, shared, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
 
@@ -59,7 +61,9 @@ Value* shared_memory() {
 }
 #endif
 
-__host__ __device__ constexpr std::size_t blocks_of(std::size_t count, std::size_t size) { return (count + size - 1) / size; }
+__host__ __device__ constexpr std::size_t blocks_of(std::size_t count, std::size_t size) {
+  return (count + size - 1) / size;
+}
 
 // ---- results that the host waits for ----
 
@@ -144,8 +148,8 @@ __global__ void column_sums_kernel(Real* sums, std::size_t rows, std::size_t col
 template <typename Real, typename Body>
 void add_column_sums(const char* name, Real* sums, std::size_t rows, std::size_t columns, Body body) {
   if (columns == 0) return;
-  launch(name, column_sums_kernel<Real, Body>, dim3(static_cast<unsigned>(blocks_of(columns, warp_threads))), dim3(warp_threads, sum_rows), 0, sums,
-         rows, columns, body);
+  launch(name, column_sums_kernel<Real, Body>, dim3(static_cast<unsigned>(blocks_of(columns, warp_threads))),
+         dim3(warp_threads, sum_rows), 0, sums, rows, columns, body);
 }
 
 }  // namespace overnight::kernels::cuda

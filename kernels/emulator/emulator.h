@@ -1,7 +1,7 @@
-// Runs CUDA kernels on the CPU, so that every line of kernels/cuda is tried where there is no GPU: each thread of a block
-// is a fiber, blocks run one after the other, __syncthreads and warp shuffles switch between fibers. Device memory is
-// ordinary memory, so AddressSanitizer sees what a kernel reads and writes. It knows what the kernels here use and no
-// more, says nothing about speed, and finds no race between threads: they never run at the same time.
+// Runs CUDA kernels on the CPU, so that every line of kernels/cuda is tried where there is no GPU: each thread of a
+// block is a fiber, blocks run one after the other, __syncthreads and warp shuffles switch between fibers. Device
+// memory is ordinary memory, so AddressSanitizer sees what a kernel reads and writes. It knows what the kernels here
+// use and no more, says nothing about speed, and finds no race between threads: they never run at the same time.
 //
 // Included instead of cuda_runtime.h by kernels/cuda/device.h. A kernel whose threads wait for each other for ever, or
 // leave while others wait, ends the program with its name on stderr.

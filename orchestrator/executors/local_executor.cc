@@ -194,9 +194,8 @@ struct LocalExecutor::Impl : std::enable_shared_from_this<Impl> {
   // unless few stand by.
   void refill_standby() {
     const std::size_t all = std::min(slots.size(), standby_keepers_max);
-    const bool filling = std::ranges::any_of(keepers, [](const auto& entry) {
-      return !entry.second->in_phase && !entry.second->of_earlier_life;
-    });
+    const bool filling = std::ranges::any_of(
+        keepers, [](const auto& entry) { return !entry.second->in_phase && !entry.second->of_earlier_life; });
     standby.refill(filling ? all / 2 : all, containment);
   }
 

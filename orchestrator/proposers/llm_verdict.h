@@ -17,7 +17,8 @@ namespace overnight::proposers {
 
 inline constexpr int tries_max = 8;                 // of one request, for faults that pass: about a minute and a half
 inline constexpr int tries_before_contact_max = 3;  // while the server never answered: perhaps the address is wrong
-inline constexpr budgets::Millis retry_after_max = budgets::seconds(60);  // a longer one is left to the core (Answer::wait)
+inline constexpr budgets::Millis retry_after_max =
+    budgets::seconds(60);  // a longer one is left to the core (Answer::wait)
 inline constexpr budgets::Millis retry_wait_max = budgets::seconds(30);
 
 enum class Next { use, again, shorter, other_dialect, give_up };

@@ -2,7 +2,8 @@
 #include "workers/model/ops.h"
 #include "workers/model/rows.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 // The rotary table is made once and shared by all lanes.
@@ -116,4 +117,5 @@ std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, Ten
   return std::make_unique<Attention>(out, log_sums, qkv, shape);
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 constexpr std::size_t alignment = 16;  // floats: one cache line, one AVX-512 register
@@ -150,4 +151,5 @@ void Graph::backward(Memory& memory) const {
   }
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -16,7 +16,8 @@
 #include "kernels/kernels.h"
 #include "workers/model/real.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 struct TensorId {
   std::size_t index = 0;
@@ -130,4 +131,5 @@ class Graph {
   std::size_t scratch_at_ = 0;
 };
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

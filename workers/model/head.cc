@@ -2,7 +2,8 @@
 #include "workers/model/ops.h"
 #include "workers/model/rows.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 // Logits of a block of rows, in the scratch.
@@ -92,4 +93,5 @@ std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd
   return std::make_unique<NormHead>(graph, logits, rstd, in, weights, softcap);
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

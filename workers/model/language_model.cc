@@ -11,7 +11,8 @@
 #include "workers/model/mixers.h"
 #include "workers/model/ops.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1.0p-53; }
@@ -325,4 +326,5 @@ void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, Matrix
   }
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

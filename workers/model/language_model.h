@@ -8,7 +8,8 @@
 #include "workers/model/config.h"
 #include "workers/model/graph.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 struct LanguageModel {
   Graph graph;
@@ -27,4 +28,5 @@ enum class MatrixInit { uniform, normal, orthogonal };
 void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices = MatrixInit::uniform,
                 double scale = 1, const std::function<bool()>& stopped = {});
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -5,7 +5,8 @@
 
 #include "workers/model/rows.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 // Takes pieces of the shared scratch, one after the other.
@@ -328,4 +329,5 @@ std::unique_ptr<Op> gated_convolution(const Graph& graph, const ConvolutionTenso
   return std::make_unique<GatedConvolution>(graph, tensors, batch, taps);
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

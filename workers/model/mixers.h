@@ -6,7 +6,8 @@
 
 #include "workers/model/graph.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 // Mamba-2 (arXiv 2405.21060, section 7): a projection [z | x | B | C | step] of width
 // 2 * inner + 2 * groups * state + heads, with inner = heads * head_size. x, B and C go through a short causal
@@ -39,4 +40,5 @@ struct ConvolutionTensors {
 std::unique_ptr<Op> gated_convolution(const Graph& graph, const ConvolutionTensors& tensors, std::size_t batch,
                                       std::size_t taps);
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -2,7 +2,8 @@
 #include "workers/model/ops.h"
 #include "workers/model/rows.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 struct NormMlp final : Op {
@@ -98,4 +99,5 @@ std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, Ten
   return std::make_unique<NormMlp>(graph, f, out, hidden, rstd, in, up, down);
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -2,7 +2,8 @@
 
 #include "workers/model/rows.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 namespace {
 
 struct Embedding final : Op {
@@ -154,4 +155,5 @@ std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId
   return std::make_unique<Blend>(graph, out, a, b, shares);
 }
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -8,7 +8,8 @@
 
 #include "workers/model/graph.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 std::unique_ptr<Op> embedding(const Graph& graph, TensorId out, TensorId table);  // of Memory::inputs
 std::unique_ptr<Op> rmsnorm(const Graph& graph, TensorId out, TensorId rstd, TensorId in);
@@ -49,4 +50,5 @@ std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId i
 std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
                               Real softcap);
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -9,7 +9,8 @@
 #define OVERNIGHT_PRECISION single
 #endif
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 #ifdef OVERNIGHT_EXACT
 using Real = double;
@@ -17,4 +18,5 @@ using Real = double;
 using Real = float;
 #endif
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers

@@ -8,7 +8,8 @@
 
 #include "workers/model/graph.h"
 
-namespace overnight::workers::inline OVERNIGHT_PRECISION {
+namespace overnight::workers {
+inline namespace OVERNIGHT_PRECISION {
 
 using Ids = std::vector<TensorId>;
 
@@ -63,4 +64,5 @@ struct NormedRows {
   }
 };
 
-}  // namespace overnight::workers::inline OVERNIGHT_PRECISION
+}  // namespace OVERNIGHT_PRECISION
+}  // namespace overnight::workers
