@@ -1,6 +1,7 @@
 // What a training will take, told before it begins; and where its time went, told afterwards.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
