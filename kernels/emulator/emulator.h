@@ -14,7 +14,7 @@
 #include <functional>
 #include <type_traits>
 
-// NOLINTBEGIN: these names are CUDA's.
+// These names are CUDA's.
 #define __global__
 #define __device__
 #define __host__
@@ -31,7 +31,6 @@ constexpr int warpSize = 32;
 
 void __syncthreads();
 void __syncwarp(unsigned mask = 0xffffffffu);
-// NOLINTEND
 
 namespace overnight::kernels::emulator {
 

@@ -113,7 +113,7 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
     std::fflush(stdout);
     metrics.tell("train_loss", smooth, step);
   }
-  if (step == 0) return "stopped before the first step: there is no model";
+  if (step == 0) return stopped_early;
   if (step == position.steps) {  // nothing was learned that could be told
     std::printf("done: %lld steps were taken before, none now\n", static_cast<long long>(step));
     return "";
@@ -162,11 +162,15 @@ int train(Options& options, Clock::time_point began) {
     return 0;
   }
   if (std::string why = prepare_artifacts(options); !why.empty()) return complain(why);
-  Training training(options.settings, texts->documents, stopped);
-  // One step is always taken, but for right angles, which may have been left half made.
+  // One step is always taken, however late it is; only right angles, which take long, are given up when time is over.
+  // A state that is gone on from overwrites what is drawn.
+  bool cut_short = false;
+  Training training(options.settings, texts->documents, [&] {
+    cut_short = cut_short || stop_asked || (!goes_on && options.settings.init == "orthogonal" && stopped());
+    return cut_short;
+  });
   if (stop_asked && goes_on) return untouched();
-  if (stop_asked || (options.settings.init == "orthogonal" && stopped()))
-    return complain("stopped, or out of time, before the first step: there is no model");
+  if (stop_asked || cut_short) return complain(stopped_early);
   if (options.profile) training.take_profile();
   Metrics metrics;
   Training::Position position;

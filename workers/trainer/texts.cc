@@ -5,12 +5,6 @@
 #include "workers/model/memory.h"
 
 namespace overnight::workers {
-namespace {
-
-constexpr const char* stopped_early = "stopped, or out of time, before the first step: there is no model";
-
-}  // namespace
-
 std::string take_vocabulary(Options& options) {
   const std::filesystem::path kept = options.artifacts / "tokenizer.txt";
   std::int64_t& vocabulary = options.settings.model.vocabulary;

@@ -10,6 +10,8 @@ namespace overnight::workers {
 
 inline constexpr const char* state_file = "state.safetensors";  // in the artifacts, of a training with --resume
 
+inline constexpr const char* stopped_early = "stopped, or out of time, before the first step: there is no model";
+
 struct Texts {
   Documents documents;
   Tokenizer tokenizer;

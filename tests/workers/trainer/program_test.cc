@@ -83,6 +83,17 @@ TEST_F(Programs, ABudgetInTimeEndsTheTraining) {
   EXPECT_NE(trained.output.find("done:"), std::string::npos);
 }
 
+// However late it is, the one step that is taken begins from weights that were all drawn: it is that of a budget in
+// steps.
+TEST_F(Programs, ABudgetThatIsOverAtOnceStillGivesOneWholeStep) {
+  const std::string more = " --lanes 2 --threads 1 --warmup 0 --warmdown 0";
+  ASSERT_EQ(run(train("--steps 1" + more)).exit_code, 0);
+  const std::string sum = run("md5sum < " + at_ + "/artifacts/checkpoint.safetensors").output;
+  const Outcome late = run(train("--seconds 0.001" + more));
+  EXPECT_EQ(late.exit_code, 0) << late.output;
+  EXPECT_EQ(run("md5sum < " + at_ + "/artifacts/checkpoint.safetensors").output, sum);
+}
+
 // The signal is sent once a step has been told of.
 TEST_F(Programs, SigtermEndsTheTrainingWithACheckpoint) {
   const Outcome trained =
