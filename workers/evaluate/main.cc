@@ -96,6 +96,8 @@ struct Loaded {
 budgets::Result<Loaded, std::string> load(const fs::path& artifacts,
                                           const std::function<std::uint64_t(const ModelConfig&)>& more) {
   std::ifstream in(artifacts / "config.json");
+  if (!in.is_open())
+    return budgets::unexpected(artifacts.string() + " has no config.json: a training that ends early leaves no model");
   std::string text(config_bytes_max, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
