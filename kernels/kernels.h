@@ -41,9 +41,10 @@ std::size_t state_space_scratch(StateSpaceShape shape);  // in floats
 // Its inputs, or their gradients: q, k [rows * rank, groups * state], v [rows * rank, heads * head_size] with so many
 // numbers from row to row; decay <= 0, weight and own, [rows, heads]. `own` is the weight that a token has in its own
 // output; null: the same as later.
-template <typename Real>
+template <typename Real, typename Exact = Real>
 struct StateSpaceOf {
-  Real *q = nullptr, *k = nullptr, *v = nullptr, *decay = nullptr, *weight = nullptr, *own = nullptr;
+  Real *q = nullptr, *k = nullptr, *v = nullptr;
+  Exact *decay = nullptr, *weight = nullptr, *own = nullptr;
   std::size_t qk_stride = 0, v_stride = 0;
 };
 

@@ -38,6 +38,7 @@ struct Block {
   std::vector<Fiber> fibers;
   std::size_t now = 0;
   std::vector<std::uint64_t> given;  // per thread, for exchange
+  std::vector<std::uint32_t> words;  // likewise, words_max of them
   std::vector<std::uint64_t> shared;
   char* stacks = nullptr;
   void* fake_stack = nullptr;
@@ -130,6 +131,7 @@ void prepare(dim3 shape) {
   const std::size_t threads = static_cast<std::size_t>(shape.x) * shape.y * shape.z;
   block.fibers.assign(threads, {});
   block.given.assign((threads + warp - 1) / warp * warp, 0);
+  block.words.assign(block.given.size() * words_max, 0);
   for (std::size_t i = 0; i < threads; ++i) {
     Fiber& fiber = block.fibers[i];
     const auto at = static_cast<unsigned>(i);
@@ -179,6 +181,16 @@ const std::uint64_t* exchange(std::uint64_t mine) {
   block.given[block.now] = mine;
   __syncwarp();
   return &block.given[block.now / warp * warp];
+}
+
+Words exchange_words(const std::uint32_t* mine, std::size_t count) {
+  std::copy_n(mine, count, &block.words[block.now * words_max]);
+  __syncwarp();
+  return reinterpret_cast<Words>(&block.words[block.now / warp * warp * words_max]);
+}
+
+void must(bool so, const char* why_not) {
+  if (!so) give_up(why_not);
 }
 
 void wait_for_block() { to_scheduler(At::block_barrier); }

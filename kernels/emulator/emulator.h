@@ -47,6 +47,14 @@ void* dynamic_shared();
 const std::uint64_t* exchange(std::uint64_t mine);
 int lane();
 
+// The same for several words at once; a barrier must follow before the next exchange.
+inline constexpr std::size_t words_max = 8;
+using Words = const std::uint32_t (*)[words_max];
+Words exchange_words(const std::uint32_t* mine, std::size_t count);
+
+// Ends the program with the kernel's name, if not.
+void must(bool so, const char* why_not);
+
 template <typename Value>
 Value from_lane(Value mine, int source) {
   static_assert(sizeof(Value) <= sizeof(std::uint64_t) && std::is_trivially_copyable_v<Value>);
