@@ -8,15 +8,15 @@ namespace overnight::kernels::cuda {
 
 // The sum before SiLU, of channel `c` of token `row`; the first tokens of a sequence see zeros before it.
 template <typename Real>
-__device__ Real convolved(const Real* in, std::size_t stride, ConvolutionOf<const Real> p, std::size_t row, std::size_t t, std::size_t c, std::size_t channels,
+__device__ FullOf<Real> convolved(const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, std::size_t row, std::size_t t, std::size_t c, std::size_t channels,
                           std::size_t taps) {
-  Real sum = p.bias[c];
+  FullOf<Real> sum = p.bias[c];
   for (std::size_t back = 0; back < taps && back <= t; ++back) sum += p.weights[(taps - 1 - back) * channels + c] * in[(row - back) * stride + c];
   return sum;
 }
 
 template <typename Real>
-void convolution_forward(Real* out, const Real* in, std::size_t stride, ConvolutionOf<const Real> p, std::size_t batch, std::size_t context,
+void convolution_forward(Real* out, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, std::size_t batch, std::size_t context,
                          std::size_t channels, std::size_t taps) {
   each("convolution_forward", batch * context * channels, [=] __device__(std::size_t i) {
     const std::size_t row = i / channels, c = i % channels;
@@ -25,7 +25,7 @@ void convolution_forward(Real* out, const Real* in, std::size_t stride, Convolut
 }
 
 template <typename Real>
-void convolution_backward(Real* din, ConvolutionOf<Real> d, const Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const Real> p, Real*,
+void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, const Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, FullOf<Real>*,
                           std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps) {
   const std::size_t rows = batch * context;
   const auto before = [=] __device__(std::size_t row, std::size_t c) {  // gradient of the sum before SiLU
@@ -34,11 +34,11 @@ void convolution_backward(Real* din, ConvolutionOf<Real> d, const Real* dout, co
   add_column_sums("convolution_backward, bias", d.bias, rows, channels, [=] __device__(std::size_t row, std::size_t c) { return before(row, c); });
   add_column_sums("convolution_backward, weights", d.weights, rows, taps * channels, [=] __device__(std::size_t row, std::size_t i) {
     const std::size_t back = taps - 1 - i / channels, c = i % channels;
-    return back <= row % context ? before(row, c) * in[(row - back) * stride + c] : Real(0);
+    return back <= row % context ? before(row, c) * in[(row - back) * stride + c] : FullOf<Real>(0);
   });
   each("convolution_backward", rows * channels, [=] __device__(std::size_t i) {
     const std::size_t row = i / channels, c = i % channels, left = context - 1 - row % context;
-    Real sum = 0;
+    FullOf<Real> sum = 0;
     for (std::size_t on = 0; on < taps && on <= left; ++on) sum += p.weights[(taps - 1 - on) * channels + c] * before(row + on, c);
     din[row * stride + c] = sum;
   });

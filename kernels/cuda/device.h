@@ -1,8 +1,8 @@
-// What kernels are written with: launches, loops over numbers, sums that are the same in every run. Compiled by nvcc
-// for GPUs, and by the C++ compiler for the emulator (kernels/emulator), line by line the same.
+// What kernels are written with: launches, numbers in packs of 16 bytes, loops, sums that are the same in every run.
+// Compiled by nvcc for GPUs, and by the C++ compiler for the emulator (kernels/emulator), line by line the same.
 //
-// Everything is launched on the calling thread's own stream; nothing is allocated, nothing waits. A launch that CUDA
-// refuses throws DeviceError.
+// Everything is launched on the calling thread's current stream (`launching`); nothing is allocated, nothing waits. A
+// launch that CUDA refuses throws DeviceError.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,15 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #else
 #include "kernels/emulator/emulator.h"
 #endif
+
+#include "kernels/bfloat16.h"
 
 namespace overnight::kernels::cuda {
 
@@ -29,6 +32,22 @@ inline constexpr unsigned warp_threads = 32;
 inline constexpr unsigned block_threads = 256;
 inline constexpr unsigned blocks_max = 132 * 16;  // of a loop over numbers: enough to fill any GPU of today
 
+// What sums of `Real` are made in.
+template <typename Real>
+using FullOf = std::conditional_t<std::is_same_v<Real, bfloat16>, float, Real>;
+
+// Where a thread's launches go, and memory that each of them may use until it ends: partial sums, and what libraries
+// want. Whoever owns a device sets it (device.cu).
+inline constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
+struct Launching {
+#ifdef __CUDACC__
+  cudaStream_t stream = nullptr;
+#endif
+  void* workspace = nullptr;
+  bool deterministic = true;  // false: sums may be made in any order, where that is faster
+};
+inline thread_local Launching launching;
+
 #ifdef __CUDACC__
 inline void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status));
@@ -39,9 +58,13 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
             Arguments&&... arguments) {
   if (shared > 48 * 1024)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), name);
-  kernel<<<grid, block, shared, cudaStreamPerThread>>>(std::forward<Arguments>(arguments)...);
+  kernel<<<grid, block, shared, launching.stream>>>(std::forward<Arguments>(arguments)...);
   check(cudaGetLastError(), name);
 }
+inline void copy(void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, launching.stream), "copy");
+}
+inline void zero(void* at, std::size_t bytes) { check(cudaMemsetAsync(at, 0, bytes, launching.stream), "zero"); }
 
 template <typename Value>
 __device__ Value* shared_memory() {
@@ -54,6 +77,8 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
             Arguments&&... arguments) {
   emulator::run(name, grid, block, shared, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
+inline void copy(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+inline void zero(void* at, std::size_t bytes) { std::memset(at, 0, bytes); }
 
 template <typename Value>
 Value* shared_memory() {
@@ -65,37 +90,50 @@ __host__ __device__ constexpr std::size_t blocks_of(std::size_t count, std::size
   return (count + size - 1) / size;
 }
 
-// ---- results that the host waits for ----
-
-// Numbers that kernels write and the host reads, one room for each thread that launches.
-inline constexpr std::size_t results_max = 1 << 16;
-#ifdef __CUDACC__
-inline double* results() {
-  thread_local double* room = [] {
-    double* made = nullptr;
-    check(cudaMallocHost(reinterpret_cast<void**>(&made), results_max * sizeof(double)), "results");
-    return made;
-  }();
-  return room;
-}
-inline void wait() { check(cudaStreamSynchronize(cudaStreamPerThread), "wait"); }
-#else
-inline double* results() {
-  thread_local double room[results_max];
-  return room;
-}
-inline void wait() {}
+// Partial sums of one launch, for the next to add up.
+template <typename Value>
+Value* workspace() {
+#ifndef __CUDACC__
+  thread_local std::vector<std::uint64_t> room(workspace_bytes / 8);
+  if (launching.workspace == nullptr) launching.workspace = room.data();
 #endif
+  return static_cast<Value*>(launching.workspace);
+}
 
-// Waits for what was launched, then adds up the first of them, in order.
-inline double sum_of_results(std::size_t count) {
-  wait();
-  double sum = 0;
-  for (std::size_t i = 0; i < count; ++i) sum += results()[i];
-  return sum;
+// ---- packs ----
+
+// Numbers that one access moves: 16 bytes, unless there are fewer.
+template <typename Value, unsigned Count = 16 / sizeof(Value)>
+struct alignas(sizeof(Value) * Count) Pack {
+  static constexpr unsigned size = Count;
+  Value at[Count];
+};
+template <unsigned Count, typename Value>
+__device__ Pack<Value, Count> load(const Value* from) {
+  return *reinterpret_cast<const Pack<Value, Count>*>(from);
+}
+template <typename Value, unsigned Count>
+__device__ void store(Value* to, const Pack<Value, Count>& pack) {
+  *reinterpret_cast<Pack<Value, Count>*>(to) = pack;
+}
+
+template <typename... Pointers>
+bool on_pack_boundaries(Pointers... pointers) {
+  return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+}
+
+// Calls body(std::integral_constant) with how many numbers to move at once: all of a pack if `whole`, else one.
+template <typename Real, typename Body>
+void by_packs(bool whole, const Body& body) {
+  if (whole) return body(std::integral_constant<unsigned, 16 / sizeof(Real)>{});
+  body(std::integral_constant<unsigned, 1>{});
 }
 
 // ---- loops ----
+
+inline dim3 loop_grid(std::size_t count) {
+  return dim3(static_cast<unsigned>(std::min<std::size_t>(blocks_max, blocks_of(count, block_threads))));
+}
 
 template <typename Body>
 __global__ void each_kernel(std::size_t count, Body body) {
@@ -106,9 +144,31 @@ __global__ void each_kernel(std::size_t count, Body body) {
 // body(i) for each i below count, in no order.
 template <typename Body>
 void each(const char* name, std::size_t count, Body body) {
+  if (count > 0) launch(name, each_kernel<Body>, loop_grid(count), dim3(block_threads), 0, count, body);
+}
+
+template <typename Real, unsigned Count, typename Function, typename... Packs>
+__device__ Pack<Real, Count> mapped(const Function& function, const Packs&... packs) {
+  Pack<Real, Count> made;
+#pragma unroll
+  for (unsigned n = 0; n < Count; ++n) made.at[n] = static_cast<Real>(function(static_cast<FullOf<Real>>(packs.at[n])...));
+  return made;
+}
+template <unsigned Count, typename Real, typename Function, typename... Inputs>
+__global__ void map_kernel(Real* out, std::size_t packs, Function function, const Inputs*... in) {
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < packs; i += step)
+    store(out + i * Count, mapped<Real, Count>(function, load<Count>(in + i * Count)...));
+}
+
+// out[i] = function(in[i]...) for each i below count, in packs where they fit. `out` may be one of the inputs.
+template <typename Real, typename Function, typename... Inputs>
+void map(const char* name, Real* out, std::size_t count, Function function, const Inputs*... in) {
+  static_assert((std::is_same_v<Real, Inputs> && ...));
   if (count == 0) return;
-  const auto blocks = static_cast<unsigned>(std::min<std::size_t>(blocks_max, blocks_of(count, block_threads)));
-  launch(name, each_kernel<Body>, dim3(blocks), dim3(block_threads), 0, count, body);
+  by_packs<Real>(count % (16 / sizeof(Real)) == 0 && on_pack_boundaries(out, in...), [&](auto size) {
+    launch(name, map_kernel<size(), Real, Function, Inputs...>, loop_grid(count / size()), dim3(block_threads), 0, out, count / size(), function, in...);
+  });
 }
 
 // ---- sums within a warp or a block: every thread gets the result ----
@@ -131,25 +191,41 @@ __device__ Real warp_largest(Real mine) {
 
 // ---- sums over everything ----
 
-// sums[column] += body(row, column) over all rows: 32 columns a block, rows by eight, always in the same order.
+// sums[column] += body(row, column) over all rows. 32 columns a block, rows in pieces of which each block adds up one,
+// then all pieces in order: the same in every run.
 inline constexpr unsigned sum_rows = 8;
-template <typename Real, typename Body>
-__global__ void column_sums_kernel(Real* sums, std::size_t rows, std::size_t columns, Body body) {
-  __shared__ Real parts[sum_rows][warp_threads];
-  const std::size_t column = static_cast<std::size_t>(blockIdx.x) * warp_threads + threadIdx.x;
-  Real sum = 0;
-  for (std::size_t row = threadIdx.y; column < columns && row < rows; row += sum_rows) sum += body(row, column);
+inline constexpr std::size_t piece_rows_min = 256, pieces_max = 512;
+template <typename Full, typename Body>
+__global__ void column_pieces_kernel(Full* pieces, std::size_t rows, std::size_t columns, std::size_t piece_rows, Body body) {
+  __shared__ Full parts[sum_rows][warp_threads];
+  const std::size_t column = static_cast<std::size_t>(blockIdx.x) * warp_threads + threadIdx.x, from = blockIdx.y * piece_rows,
+                    to = from + piece_rows < rows ? from + piece_rows : rows;
+  Full sum = 0;
+  for (std::size_t row = from + threadIdx.y; column < columns && row < to; row += sum_rows) sum += body(row, column);
   parts[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y != 0 || column >= columns) return;
   for (unsigned i = 1; i < sum_rows; ++i) sum += parts[i][threadIdx.x];
-  sums[column] += sum;
+  pieces[blockIdx.y * columns + column] = sum;
 }
-template <typename Real, typename Body>
-void add_column_sums(const char* name, Real* sums, std::size_t rows, std::size_t columns, Body body) {
-  if (columns == 0) return;
-  launch(name, column_sums_kernel<Real, Body>, dim3(static_cast<unsigned>(blocks_of(columns, warp_threads))),
-         dim3(warp_threads, sum_rows), 0, sums, rows, columns, body);
+template <typename Full>
+void add_pieces(const char* name, Full* sums, const Full* pieces, std::size_t count, std::size_t columns) {
+  each(name, columns, [=] __device__(std::size_t column) {
+    Full sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += pieces[i * columns + column];
+    sums[column] += sum;
+  });
+}
+template <typename Full, typename Body>
+void add_column_sums(const char* name, Full* sums, std::size_t rows, std::size_t columns, Body body) {
+  if (columns == 0 || rows == 0) return;
+  const std::size_t fit = std::max<std::size_t>(1, std::min(pieces_max, workspace_bytes / sizeof(Full) / columns)),
+                    piece_rows = std::max(piece_rows_min, blocks_of(rows, fit)), count = blocks_of(rows, piece_rows);
+  if (count * columns > workspace_bytes / sizeof(Full)) throw DeviceError(std::string(name) + ": too many sums for the workspace");
+  Full* pieces = workspace<Full>();
+  launch(name, column_pieces_kernel<Full, Body>, dim3(static_cast<unsigned>(blocks_of(columns, warp_threads)), static_cast<unsigned>(count)),
+         dim3(warp_threads, sum_rows), 0, pieces, rows, columns, piece_rows, body);
+  add_pieces(name, sums, static_cast<const Full*>(pieces), count, columns);
 }
 
 }  // namespace overnight::kernels::cuda

@@ -1,5 +1,6 @@
-// Rows of tables by token: the embedding, and what tokens add to the values of attention. Gradients of tables are summed in the order of
-// the rows by one thread a column: the same in every run, and slow for many rows.
+// Rows of tables by token: the embedding, and what tokens add to the values of attention. Gradients of a table are sums over the rows of each
+// token, in their order and so the same in every run: rows come ordered by token, in pieces; a block adds up one piece, and what lies on
+// borders of pieces is added up by a second launch.
 #pragma once
 
 #include "kernels/cuda/norm.cuh"
@@ -7,68 +8,129 @@
 
 namespace overnight::kernels::cuda {
 
-template <typename Real>
-void embedding_forward(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width) {
-  each("embedding_forward", rows * width, [=] __device__(std::size_t i) { out[i] = table[static_cast<std::size_t>(ids[i / width]) * width + i % width]; });
+template <unsigned Count, typename Real>
+void embedding_forward_by(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width) {
+  each("embedding_forward", rows * width / Count, [=] __device__(std::size_t i) {
+    const std::size_t row = i * Count / width, column = i * Count % width;
+    store(out + i * Count, load<Count>(table + static_cast<std::size_t>(ids[row]) * width + column));
+  });
 }
 template <typename Real>
-void embedding_backward(Real* dtable, const std::int32_t* ids, const Real* dout, std::size_t rows, std::size_t width) {
-  each("embedding_backward", width, [=] __device__(std::size_t column) {
-    for (std::size_t row = 0; row < rows; ++row) dtable[static_cast<std::size_t>(ids[row]) * width + column] += dout[row * width + column];
-  });
+void embedding_forward(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width) {
+  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(out, table),
+                 [&](auto size) { embedding_forward_by<size()>(out, ids, table, rows, width); });
+}
+
+// One column of one piece of ordered rows. Sums of tokens that begin and end within it go to the table; the first token's, if it began in an
+// earlier piece, and the last's, if it goes on in the next, go to `borders` [pieces, 2, width].
+template <typename Full, typename Row>
+__global__ void table_pieces_kernel(Full* dtable, Full* borders, const std::int32_t* ids, const std::int32_t* order, std::size_t rows, std::size_t width,
+                                    Row of_row) {
+  const std::size_t piece = blockIdx.x, from = piece * embedding_piece, to = from + embedding_piece < rows ? from + embedding_piece : rows;
+  const bool began_before = from > 0 && ids[order[from - 1]] == ids[order[from]], goes_on = to < rows && ids[order[to]] == ids[order[to - 1]];
+  for (std::size_t column = blockIdx.y * blockDim.x + threadIdx.x; column < width; column += gridDim.y * blockDim.x) {
+    Full sum = 0;
+    bool first = true;
+    for (std::size_t i = from; i < to; ++i) {
+      const std::size_t row = static_cast<std::size_t>(order[i]);
+      sum += of_row(row, column);
+      if (i + 1 < to && ids[order[i + 1]] == ids[row]) continue;
+      const bool last = i + 1 == to;
+      if (first && began_before) {
+        borders[piece * 2 * width + column] = sum;
+      } else if (last && goes_on) {
+        borders[(piece * 2 + 1) * width + column] = sum;
+      } else {
+        dtable[static_cast<std::size_t>(ids[row]) * width + column] += sum;
+      }
+      first = false;
+      sum = 0;
+    }
+  }
+}
+
+// The block of the piece in which a token that goes on began adds up all its parts. A piece of one token alone has one part, the first.
+template <typename Full>
+__global__ void table_borders_kernel(Full* dtable, const Full* borders, const std::int32_t* ids, const std::int32_t* order, std::size_t rows,
+                                     std::size_t width) {
+  const std::size_t piece = blockIdx.x, from = piece * embedding_piece, to = from + embedding_piece;
+  if (to >= rows || ids[order[to]] != ids[order[to - 1]]) return;  // nothing goes on
+  const std::int32_t id = ids[order[to - 1]];
+  if (from > 0 && ids[order[from]] == id && ids[order[from - 1]] == id) return;  // it began in an earlier piece
+  for (std::size_t column = blockIdx.y * blockDim.x + threadIdx.x; column < width; column += gridDim.y * blockDim.x) {
+    Full sum = borders[(piece * 2 + 1) * width + column];
+    for (std::size_t next = piece + 1, at = to; at < rows && ids[order[at]] == id; ++next, at += embedding_piece) sum += borders[next * 2 * width + column];
+    dtable[static_cast<std::size_t>(id) * width + column] += sum;
+  }
+}
+
+// of_row(row, column): what the row adds to its token's row of the table.
+template <typename Full, typename Row>
+void add_to_table(const char* name, Full* dtable, Full* borders, const std::int32_t* ids, const std::int32_t* order, std::size_t rows, std::size_t width,
+                  Row of_row) {
+  if (rows == 0 || width == 0) return;
+  const dim3 grid(static_cast<unsigned>(blocks_of(rows, embedding_piece)), static_cast<unsigned>(std::min<std::size_t>(8, blocks_of(width, block_threads))));
+  launch(name, table_pieces_kernel<Full, Row>, grid, dim3(block_threads), 0, dtable, borders, ids, order, rows, width, of_row);
+  launch(name, table_borders_kernel<Full>, grid, dim3(block_threads), 0, dtable, static_cast<const Full*>(borders), ids, order, rows, width);
+}
+
+template <typename Real>
+void embedding_backward(FullOf<Real>* dtable, const std::int32_t* ids, const std::int32_t* order, const Real* dout, FullOf<Real>* scratch, std::size_t rows,
+                        std::size_t width) {
+  add_to_table("embedding_backward", dtable, scratch, ids, order, rows, width,
+               [=] __device__(std::size_t row, std::size_t column) { return static_cast<FullOf<Real>>(dout[row * width + column]); });
 }
 
 // Of one row and head: the gate's logit, by all lanes of a warp.
 template <typename Real>
-__device__ Real gate_logit(const Real* x, const Real* weights, std::size_t seen, unsigned lane) {
-  Real sum = 0;
+__device__ FullOf<Real> gate_logit(const Real* x, const FullOf<Real>* weights, std::size_t seen, unsigned lane) {
+  FullOf<Real> sum = 0;
   for (std::size_t i = lane; i < seen; i += warp_threads) sum += x[i] * weights[i];
   return warp_sum(sum);
 }
 
-template <typename Real>
-void value_embedding_forward(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real> p, AttentionShape s,
-                             std::size_t rows) {
+template <typename Real, typename Full = FullOf<Real>>
+void value_embedding_forward(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real, const Full> p,
+                             AttentionShape s, std::size_t rows) {
   const std::size_t shared = s.key_heads(), stride = s.row(), values_at = stride - shared * s.head_size, seen = width < value_gate_inputs ? width : value_gate_inputs;
   each_row("value_embedding_forward", rows * shared, [=] __device__(std::size_t i, unsigned lane) {
     const std::size_t row = i / shared, h = i % shared;
-    const Real gate = 2 * sigmoid(gate_logit(in + row * width, p.gate + h * seen, seen, lane));
+    const Full gate = 2 * sigmoid(gate_logit(in + row * width, p.gate + h * seen, seen, lane));
     const Real* from = p.table + (static_cast<std::size_t>(ids[row]) * shared + h) * s.head_size;
     Real* to = qkv + row * stride + values_at + h * s.head_size;
-    for (std::size_t j = lane; j < s.head_size; j += warp_threads) to[j] += gate * from[j];
+    for (std::size_t j = lane; j < s.head_size; j += warp_threads) to[j] = to[j] + gate * from[j];
   });
 }
 
-// Of one row and head: the share that its gate lets through, and the gradient of the gate's logit.
-template <typename Real>
-__device__ ValueAndSlope<Real> gate_backward_of(const Real* x, const Real* weights, const Real* values, const Real* dv, std::size_t seen, std::size_t size) {
-  Real logit = 0, dot = 0;
-  for (std::size_t i = 0; i < seen; ++i) logit += x[i] * weights[i];
-  for (std::size_t i = 0; i < size; ++i) dot += dv[i] * values[i];
-  const Real share = sigmoid(logit);
-  return {2 * share, dot * 2 * share * (1 - share)};
-}
-
-template <typename Real>
-void value_embedding_backward(Real* din, ValueEmbeddingOf<Real> d, const Real* dqkv, const Real* in, std::size_t width, const std::int32_t* ids,
-                              ValueEmbeddingOf<const Real> p, AttentionShape s, std::size_t rows) {
+// First what each row and head needs, into the end of the scratch: the share that its gate lets through and the gradient of the gate's logit.
+template <typename Real, typename Full = FullOf<Real>>
+void value_embedding_backward(Real* din, ValueEmbeddingOf<Full> d, const Real* dqkv, const Real* in, std::size_t width, const std::int32_t* ids,
+                              const std::int32_t* order, ValueEmbeddingOf<const Real, const Full> p, Full* scratch, AttentionShape s, std::size_t rows) {
   const std::size_t shared = s.key_heads(), size = s.head_size, stride = s.row(), values_at = stride - shared * size,
                     seen = width < value_gate_inputs ? width : value_gate_inputs;
-  const auto of = [=] __device__(std::size_t row, std::size_t h) {
-    return gate_backward_of(in + row * width, p.gate + h * seen, p.table + (static_cast<std::size_t>(ids[row]) * shared + h) * size,
-                            dqkv + row * stride + values_at + h * size, seen, size);
-  };
+  Full *shares = scratch + embedding_scratch(rows, shared * size), *slopes = shares + rows * shared;
+  each_row("value_embedding_backward, gates", rows * shared, [=] __device__(std::size_t i, unsigned lane) {
+    const std::size_t row = i / shared, h = i % shared;
+    const Real *values = p.table + (static_cast<std::size_t>(ids[row]) * shared + h) * size, *dv = dqkv + row * stride + values_at + h * size;
+    Full dot = 0;
+    for (std::size_t j = lane; j < size; j += warp_threads) dot += static_cast<Full>(dv[j]) * values[j];
+    dot = warp_sum(dot);
+    const Full share = sigmoid(gate_logit(in + row * width, p.gate + h * seen, seen, lane));
+    if (lane != 0) return;
+    shares[i] = 2 * share;
+    slopes[i] = dot * 2 * share * (1 - share);
+  });
   add_column_sums("value_embedding_backward, gate", d.gate, rows, shared * seen,
-                  [=] __device__(std::size_t row, std::size_t i) { return of(row, i / seen).slope * in[row * width + i % seen]; });
-  each("value_embedding_backward, table", shared * size, [=] __device__(std::size_t column) {
-    for (std::size_t row = 0; row < rows; ++row)
-      d.table[static_cast<std::size_t>(ids[row]) * shared * size + column] += of(row, column / size).value * dqkv[row * stride + values_at + column];
+                  [=] __device__(std::size_t row, std::size_t i) { return slopes[row * shared + i / seen] * in[row * width + i % seen]; });
+  add_to_table("value_embedding_backward, table", d.table, scratch, ids, order, rows, shared * size, [=] __device__(std::size_t row, std::size_t column) {
+    return shares[row * shared + column / size] * dqkv[row * stride + values_at + column];
   });
   each("value_embedding_backward, in", rows * seen, [=] __device__(std::size_t i) {
     const std::size_t row = i / seen, column = i % seen;
-    Real sum = 0;
-    for (std::size_t h = 0; h < shared; ++h) sum += of(row, h).slope * p.gate[h * seen + column];
-    din[row * width + column] += sum;
+    Full sum = 0;
+    for (std::size_t h = 0; h < shared; ++h) sum += slopes[row * shared + h] * p.gate[h * seen + column];
+    Real& to = din[row * width + column];
+    to = to + sum;
   });
 }
 

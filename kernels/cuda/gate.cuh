@@ -7,29 +7,30 @@
 namespace overnight::kernels::cuda {
 
 // One number of one rank of one token: what is gated, its gate, and the factors.
-template <typename Real>
+template <typename Full>
 struct GateNumber {
-  Real inner, z, spread, mix;
-  ValueAndSlope<Real> gate;
+  Full inner, z, spread, mix;
+  ValueAndSlope<Full> gate;
 };
 
 template <typename Real>
-__device__ GateNumber<Real> gate_number(const GateOf<const Real>& in, const GateParametersOf<const Real>& p, const StateSpaceShape& s, std::size_t row,
+__device__ GateNumber<FullOf<Real>> gate_number(const GateOf<const Real>& in, const GateParametersOf<const FullOf<Real>>& p, const StateSpaceShape& s, std::size_t row,
                                         std::size_t r, std::size_t i) {
+  using Full = FullOf<Real>;
   const std::size_t width = s.heads * s.head_size, flat = row * s.rank + r;
-  const Real skip = p.skip == nullptr ? Real(0) : p.skip[i / s.head_size];
-  const Real spread = p.spread == nullptr ? Real(1) : p.spread[r * width + i], mix = p.mix == nullptr ? Real(1) : p.mix[r * width + i];
-  const Real z = in.z[row * in.z_stride + i];
+  const Full skip = p.skip == nullptr ? Full(0) : p.skip[i / s.head_size];
+  const Full spread = p.spread == nullptr ? Full(1) : p.spread[r * width + i], mix = p.mix == nullptr ? Full(1) : p.mix[r * width + i];
+  const Full z = in.z[row * in.z_stride + i];
   return {in.y[flat * width + i] + skip * in.v[flat * in.v_stride + i], z, spread, mix, silu(z * spread)};
 }
 
 template <typename Real>
-void gate_forward(Real* out, GateOf<const Real> in, GateParametersOf<const Real> p, std::size_t rows, StateSpaceShape s) {
+void gate_forward(Real* out, GateOf<const Real> in, GateParametersOf<const FullOf<Real>> p, std::size_t rows, StateSpaceShape s) {
   const std::size_t width = s.heads * s.head_size;
   each("gate_forward", rows * width, [=] __device__(std::size_t i) {
-    Real sum = 0;
+    FullOf<Real> sum = 0;
     for (std::size_t r = 0; r < s.rank; ++r) {
-      const GateNumber<Real> n = gate_number(in, p, s, i / width, r, i % width);
+      const auto n = gate_number(in, p, s, i / width, r, i % width);
       sum += n.mix * n.inner * n.gate.value;
     }
     out[i] = sum;
@@ -37,31 +38,31 @@ void gate_forward(Real* out, GateOf<const Real> in, GateParametersOf<const Real>
 }
 
 template <typename Real>
-void gate_backward(GateOf<Real> d, GateParametersOf<Real> dp, const Real* dout, GateOf<const Real> in, GateParametersOf<const Real> p, std::size_t rows,
+void gate_backward(GateOf<Real> d, GateParametersOf<FullOf<Real>> dp, const Real* dout, GateOf<const Real> in, GateParametersOf<const FullOf<Real>> p, std::size_t rows,
                    StateSpaceShape s) {
   const std::size_t width = s.heads * s.head_size;
   if (p.spread != nullptr) {
     add_column_sums("gate_backward, spread", dp.spread, rows, s.rank * width, [=] __device__(std::size_t row, std::size_t i) {
-      const GateNumber<Real> n = gate_number(in, p, s, row, i / width, i % width);
+      const auto n = gate_number(in, p, s, row, i / width, i % width);
       return dout[row * width + i % width] * n.mix * n.inner * n.gate.slope * n.z;
     });
     add_column_sums("gate_backward, mix", dp.mix, rows, s.rank * width, [=] __device__(std::size_t row, std::size_t i) {
-      const GateNumber<Real> n = gate_number(in, p, s, row, i / width, i % width);
+      const auto n = gate_number(in, p, s, row, i / width, i % width);
       return dout[row * width + i % width] * n.inner * n.gate.value;
     });
   }
   if (p.skip != nullptr) {
     add_column_sums("gate_backward, skip", dp.skip, rows * s.rank * s.head_size, s.heads, [=] __device__(std::size_t place, std::size_t h) {
       const std::size_t i = h * s.head_size + place % s.head_size, flat = place / s.head_size, row = flat / s.rank;
-      const GateNumber<Real> n = gate_number(in, p, s, row, flat % s.rank, i);
+      const auto n = gate_number(in, p, s, row, flat % s.rank, i);
       return dout[row * width + i] * n.mix * n.gate.value * in.v[flat * in.v_stride + i];
     });
   }
   each("gate_backward", rows * width, [=] __device__(std::size_t i) {
     const std::size_t row = i / width, column = i % width;
-    Real dz = 0;
+    FullOf<Real> dz = 0;
     for (std::size_t r = 0; r < s.rank; ++r) {
-      const GateNumber<Real> n = gate_number(in, p, s, row, r, column);
+      const auto n = gate_number(in, p, s, row, r, column);
       dz += dout[i] * n.mix * n.inner * n.gate.slope * n.spread;
       d.y[(row * s.rank + r) * width + column] = dout[i] * n.mix * n.gate.value;
     }
@@ -70,10 +71,13 @@ void gate_backward(GateOf<Real> d, GateParametersOf<Real> dp, const Real* dout, 
 }
 
 template <typename Real>
-void skip_backward(Real* dv, std::size_t v_stride, const Real* dy, const Real* skip, std::size_t flat_rows, StateSpaceShape s) {
+void skip_backward(Real* dv, std::size_t v_stride, const Real* dy, const FullOf<Real>* skip, std::size_t flat_rows, StateSpaceShape s) {
   const std::size_t width = s.heads * s.head_size;
   each("skip_backward", flat_rows * width,
-       [=] __device__(std::size_t i) { dv[i / width * v_stride + i % width] += skip[i % width / s.head_size] * dy[i]; });
+       [=] __device__(std::size_t i) {
+         Real& to = dv[i / width * v_stride + i % width];
+         to = to + skip[i % width / s.head_size] * dy[i];
+       });
 }
 
 }  // namespace overnight::kernels::cuda

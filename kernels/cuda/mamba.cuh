@@ -7,19 +7,20 @@
 namespace overnight::kernels::cuda {
 
 template <typename Real>
-void mamba2_forward(Real* step, Real* decay, const Real* raw, std::size_t stride, const Real* bias, const Real* log_rate, std::size_t rows,
-                    std::size_t heads) {
+void mamba2_forward(FullOf<Real>* step, FullOf<Real>* decay, const Real* raw, std::size_t stride, const FullOf<Real>* bias, const FullOf<Real>* log_rate,
+                    std::size_t rows, std::size_t heads) {
+  using Full = FullOf<Real>;
   each("mamba2_forward", rows * heads, [=] __device__(std::size_t i) {
     const std::size_t h = i % heads;
-    const Real size = softplus(raw[i / heads * stride + h] + bias[h]);
+    const Full size = softplus(raw[i / heads * stride + h] + bias[h]);
     step[i] = size;
     decay[i] = -exp(log_rate[h]) * size;
   });
 }
 
 template <typename Real>
-void mamba2_backward(Real* draw, std::size_t stride, Real* dbias, Real* dlog_rate, const Real* ddecay, const Real* dweight, const Real* step,
-                     const Real* log_rate, std::size_t rows, std::size_t heads) {
+void mamba2_backward(Real* draw, std::size_t stride, FullOf<Real>* dbias, FullOf<Real>* dlog_rate, const FullOf<Real>* ddecay, const FullOf<Real>* dweight,
+                     const FullOf<Real>* step, const FullOf<Real>* log_rate, std::size_t rows, std::size_t heads) {
   const auto of = [=] __device__(std::size_t row, std::size_t h) {  // softplus' slope is known from its value
     const std::size_t i = row * heads + h;
     return (dweight[i] - exp(log_rate[h]) * ddecay[i]) * (1 - exp(-step[i]));
@@ -49,58 +50,58 @@ __device__ Real wrapped(Real angle) {
 inline constexpr double pi = 3.14159265358979323846;
 
 // Steps, decays, weights and angles: a thread for each head of each sequence's beginning, since angles are sums over tokens.
-template <typename Real>
-void mamba3_steps(Mamba3Of<Real> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Real> p, Mamba3Shape shape) {
+template <typename Real, typename Full>
+void mamba3_steps(Mamba3Of<Real, Full> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> p, Mamba3Shape shape) {
   const StateSpaceShape s = shape.scan;
   const std::size_t stride = in.stride, count = shape.angles;
   each("mamba3_forward, steps", s.batch * s.context * s.heads, [=] __device__(std::size_t at) {
     const std::size_t row = at / s.heads, h = at % s.heads;
     const bool last = (row + 1) % s.context == 0;
-    const Real step = softplus(in.step[row * stride + h] + p.step_bias[h]), share = sigmoid(in.share[row * stride + h]);
-    const Real later = last ? Real(0) : (1 - sigmoid(in.share[(row + 1) * stride + h])) * softplus(in.step[(row + 1) * stride + h] + p.step_bias[h]);
+    const Full step = softplus(in.step[row * stride + h] + p.step_bias[h]), share = sigmoid(static_cast<Full>(in.share[row * stride + h]));
+    const Full later = last ? Full(0) : (1 - sigmoid(static_cast<Full>(in.share[(row + 1) * stride + h]))) * softplus(in.step[(row + 1) * stride + h] + p.step_bias[h]);
     out.step[at] = step;
-    out.decay[at] = step * rate_of(in.rate[row * stride + h]).value;
+    out.decay[at] = step * rate_of(static_cast<Full>(in.rate[row * stride + h])).value;
     out.own[at] = share * step;
     out.weight[at] = share * step + later;
   });
   each("mamba3_forward, angles", s.batch * s.heads * count, [=] __device__(std::size_t i) {
     const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count;
-    Real angle = 0;
+    Full angle = 0;
     for (std::size_t row = b * s.context; row < (b + 1) * s.context; ++row) {
-      angle = wrapped(angle + static_cast<Real>(pi) * tanh(in.angle[row * stride + a]) * out.step[row * s.heads + h]);
+      angle = wrapped(angle + static_cast<Full>(pi) * tanh(static_cast<Full>(in.angle[row * stride + a])) * out.step[row * s.heads + h]);
       out.angles[(row * s.heads + h) * count + a] = angle;
     }
   });
 }
 
 // One row of keys or queries [state] for one head: normalised, with gain and bias, turned.
-template <typename Real>
-__device__ void make_turned(Real* to, const Real* from, Real inverse, const Real* gain, const Real* bias, const Real* angles, std::size_t count,
+template <typename Real, typename Full>
+__device__ void make_turned(Real* to, const Real* from, Full inverse, const Full* gain, const Full* bias, const Full* angles, std::size_t count,
                             std::size_t state, unsigned lane) {
   const auto plain = [&](std::size_t i) { return from[i] * inverse * gain[i] + bias[i]; };
   for (std::size_t i = lane; i < count; i += warp_threads) {
-    const Real c = cos(angles[i]), sn = sin(angles[i]), a = plain(i), b = plain(i + count);
+    const Full c = cos(angles[i]), sn = sin(angles[i]), a = plain(i), b = plain(i + count);
     to[i] = a * c - b * sn;
     to[i + count] = a * sn + b * c;
   }
   for (std::size_t i = 2 * count + lane; i < state; i += warp_threads) to[i] = plain(i);
 }
 
-template <typename Real>
-void mamba3_forward(Mamba3Of<Real> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Real> p, Mamba3Shape shape) {
+template <typename Real, typename Full = FullOf<Real>>
+void mamba3_forward(Mamba3Of<Real, Full> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> p, Mamba3Shape shape) {
   mamba3_steps(out, in, p, shape);
   const StateSpaceShape s = shape.scan;
   const std::size_t per_group = s.heads / shape.shared_groups, normed = s.rank * shape.shared_groups, groups = shape.shared_groups, count = shape.angles;
   each_row("mamba3_forward, keys and queries", s.batch * s.context * normed, [=] __device__(std::size_t i, unsigned lane) {
     const std::size_t row = i / normed, n = i % normed, r = n / groups, group = n % groups, from = row * in.stride + n * s.state;
-    const Real of_key = rms_inverse(in.key + from, s.state, lane), of_query = rms_inverse(in.query + from, s.state, lane);
+    const Full of_key = rms_inverse(in.key + from, s.state, lane), of_query = rms_inverse(in.query + from, s.state, lane);
     if (lane == 0) {
       out.rstd[row * 2 * normed + n] = of_key;
       out.rstd[(row * 2 + 1) * normed + n] = of_query;
     }
     for (std::size_t h = group * per_group; h < (group + 1) * per_group; ++h) {
       const std::size_t to = ((row * s.rank + r) * s.heads + h) * s.state, bias = (h * s.rank + r) * s.state;
-      const Real* angles = out.angles + (row * s.heads + h) * count;
+      const Full* angles = out.angles + (row * s.heads + h) * count;
       make_turned(out.k + to, in.key + from, of_key, p.key_gain, p.key_bias + bias, angles, count, s.state, lane);
       make_turned(out.q + to, in.query + from, of_query, p.query_gain, p.query_bias + bias, angles, count, s.state, lane);
     }
@@ -108,26 +109,27 @@ void mamba3_forward(Mamba3Of<Real> out, Mamba3ProjectionOf<const Real> in, Mamba
 }
 
 // Turns a gradient back, in place; returns nothing that the caller needs.
-template <typename Real>
-__device__ void turn_back(Real* d, const Real* angles, std::size_t i, std::size_t count) {
-  const Real c = cos(angles[i]), sn = sin(angles[i]), a = d[i], b = d[i + count];
+template <typename Real, typename Full>
+__device__ void turn_back(Real* d, const Full* angles, std::size_t i, std::size_t count) {
+  const Full c = cos(angles[i]), sn = sin(angles[i]), a = d[i], b = d[i + count];
   d[i] = a * c + b * sn;
   d[i + count] = b * c - a * sn;
 }
 
-template <typename Real>
-void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Real> dp, Mamba3Of<Real> dout, Mamba3Of<const Real> out,
-                     Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Real> p, Real* turning, Mamba3Shape shape) {
+template <typename Real, typename Full = FullOf<Real>>
+void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Mamba3Of<Real, Full> dout, Mamba3Of<const Real, const Full> out,
+                     Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> p, Full* turning, Mamba3Shape shape) {
   const StateSpaceShape s = shape.scan;
   const std::size_t rows = s.batch * s.context, groups = shape.shared_groups, per_group = s.heads / groups, normed = s.rank * groups, stride = in.stride,
                     count = shape.angles;
   // Of each angle at each token: how the turn there pulls; kept in `turning` [rows, heads, angles], then summed from the end of the sequence.
   each("mamba3_backward, turns", rows * s.heads * count, [=] __device__(std::size_t at) {
     const std::size_t row = at / count / s.heads, h = at / count % s.heads, i = at % count;
-    Real pull = 0;
+    Full pull = 0;
     for (std::size_t r = 0; r < s.rank; ++r) {
       const std::size_t from = ((row * s.rank + r) * s.heads + h) * s.state;
-      const Real *k = out.k + from, *q = out.q + from, *angles = out.angles + (row * s.heads + h) * count;
+      const Real *k = out.k + from, *q = out.q + from;
+      const Full* angles = out.angles + (row * s.heads + h) * count;
       Real *dk = dout.k + from, *dq = dout.q + from;
       pull += k[i] * dk[i + count] - k[i + count] * dk[i] + q[i] * dq[i + count] - q[i + count] * dq[i];
       turn_back(dk, angles, i, count);
@@ -137,14 +139,14 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Real> dp, Ma
   });
   each("mamba3_backward, sums of turns", s.batch * s.heads * count, [=] __device__(std::size_t i) {
     const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count;
-    Real sum = 0;
+    Full sum = 0;
     for (std::size_t row = (b + 1) * s.context; row-- > b * s.context;) {
-      Real& at = turning[(row * s.heads + h) * count + a];
+      Full& at = turning[(row * s.heads + h) * count + a];
       sum += at;
       at = sum;
     }
   });
-  const auto bias_sum = [=](const char* name, Real* to, const Real* from) {
+  const auto bias_sum = [=](const char* name, Full* to, const Real* from) {
     add_column_sums(name, to, rows, s.heads * s.rank * s.state, [=] __device__(std::size_t row, std::size_t i) {
       const std::size_t h = i / s.state / s.rank, r = i / s.state % s.rank;
       return from[((row * s.rank + r) * s.heads + h) * s.state + i % s.state];
@@ -155,21 +157,21 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Real> dp, Ma
   // Summed over the heads that share a row of the projection.
   const auto shared = [=] __device__(const Real* from, std::size_t row, std::size_t n, std::size_t i) {
     const std::size_t r = n / groups, group = n % groups;
-    Real sum = 0;
+    Full sum = 0;
     for (std::size_t h = group * per_group; h < (group + 1) * per_group; ++h) sum += from[((row * s.rank + r) * s.heads + h) * s.state + i];
     return sum;
   };
-  const auto through_norm = [=](const char* name, Real* din, Real* dgain, const Real* from, const Real* x, const Real* gain, std::size_t which) {
+  const auto through_norm = [=](const char* name, Real* din, Full* dgain, const Real* from, const Real* x, const Full* gain, std::size_t which) {
     add_column_sums(name, dgain, rows * normed, s.state, [=] __device__(std::size_t place, std::size_t i) {
       const std::size_t row = place / normed, n = place % normed;
       return shared(from, row, n, i) * x[row * stride + n * s.state + i] * out.rstd[(row * 2 + which) * normed + n];
     });
     each_row(name, rows * normed, [=] __device__(std::size_t place, unsigned lane) {
       const std::size_t row = place / normed, n = place % normed, at = row * stride + n * s.state;
-      const Real inverse = out.rstd[(row * 2 + which) * normed + n];
-      Real dot = 0;
+      const Full inverse = out.rstd[(row * 2 + which) * normed + n];
+      Full dot = 0;
       for (std::size_t i = lane; i < s.state; i += warp_threads) dot += shared(from, row, n, i) * gain[i] * x[at + i];
-      const Real pull = warp_sum(dot) * inverse * inverse / static_cast<Real>(s.state);
+      const Full pull = warp_sum(dot) * inverse * inverse / static_cast<Full>(s.state);
       for (std::size_t i = lane; i < s.state; i += warp_threads) din[at + i] = inverse * (shared(from, row, n, i) * gain[i] - x[at + i] * pull);
     });
   };
@@ -177,18 +179,18 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Real> dp, Ma
   through_norm("mamba3_backward, queries", d.query, dp.query_gain, dout.q, in.query, p.query_gain, 1);
   each("mamba3_backward, angles", rows * count, [=] __device__(std::size_t i) {
     const std::size_t row = i / count, a = i % count;
-    const Real turned = tanh(in.angle[row * stride + a]), slope = static_cast<Real>(pi) * (1 - turned * turned);
-    Real sum = 0;
+    const Full turned = tanh(static_cast<Full>(in.angle[row * stride + a])), slope = static_cast<Full>(pi) * (1 - turned * turned);
+    Full sum = 0;
     for (std::size_t h = 0; h < s.heads; ++h) sum += turning[(row * s.heads + h) * count + a] * out.step[row * s.heads + h] * slope;
     d.angle[row * stride + a] = sum;
   });
   each("mamba3_backward, steps", rows * s.heads, [=] __device__(std::size_t at) {
     const std::size_t row = at / s.heads, h = at % s.heads, place = row * stride + h;
-    const Real step = out.step[at], share = sigmoid(in.share[place]);
-    const Real before = row % s.context == 0 ? Real(0) : dout.weight[at - s.heads], here = dout.weight[at] + dout.own[at];
-    const ValueAndSlope<Real> rate = rate_of(in.rate[place]);
-    Real dstep = share * here + (1 - share) * before + rate.value * dout.decay[at];
-    for (std::size_t a = 0; a < count; ++a) dstep += turning[at * count + a] * static_cast<Real>(pi) * tanh(in.angle[row * stride + a]);
+    const Full step = out.step[at], share = sigmoid(static_cast<Full>(in.share[place]));
+    const Full before = row % s.context == 0 ? Full(0) : dout.weight[at - s.heads], here = dout.weight[at] + dout.own[at];
+    const ValueAndSlope<Full> rate = rate_of(static_cast<Full>(in.rate[place]));
+    Full dstep = share * here + (1 - share) * before + rate.value * dout.decay[at];
+    for (std::size_t a = 0; a < count; ++a) dstep += turning[at * count + a] * static_cast<Full>(pi) * tanh(static_cast<Full>(in.angle[row * stride + a]));
     d.rate[place] = step * rate.slope * dout.decay[at];
     d.share[place] = step * (here - before) * share * (1 - share);
     d.step[place] = dstep * (1 - exp(-step));

@@ -6,17 +6,9 @@
 //   d[16, 8]:  one number each: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 #pragma once
 
-#include "kernels/bfloat16.h"
 #include "kernels/cuda/device.h"
 
 namespace overnight::kernels::cuda {
-
-// 16 bytes, as one access moves them.
-template <typename Value>
-struct alignas(16) Pack {
-  static constexpr unsigned size = 16 / sizeof(Value);
-  Value at[size];
-};
 
 #ifdef __CUDACC__
 // d += a * b

@@ -1,6 +1,7 @@
-// What is done number by number: activations, the cap of logits, blends, gains, spreads, sums, AdamW.
+// What is done number by number: activations, the cap of logits, blends, gains, spreads, sums.
 #pragma once
 
+#include "kernels/cuda/loss.cuh"
 #include "kernels/cuda/scalar.cuh"
 #include "kernels/kernels.h"
 
@@ -8,117 +9,159 @@ namespace overnight::kernels::cuda {
 
 template <typename Real>
 void relu2_forward(Real* out, const Real* in, std::size_t count) {
-  each("relu2_forward", count, [=] __device__(std::size_t i) {
-    const Real x = in[i] > 0 ? in[i] : Real(0);
-    out[i] = x * x;
-  });
+  using Full = FullOf<Real>;
+  map("relu2_forward", out, count, [=] __device__(Full x) { return x > 0 ? x * x : Full(0); }, in);
 }
 template <typename Real>
 void relu2_backward(Real* din, const Real* dout, const Real* out, std::size_t count) {
-  each("relu2_backward", count, [=] __device__(std::size_t i) { din[i] = 2 * sqrt(out[i]) * dout[i]; });
+  using Full = FullOf<Real>;
+  map("relu2_backward", din, count, [=] __device__(Full d, Full y) { return 2 * sqrt(y) * d; }, dout, out);
 }
 
 template <typename Real>
 void gelu_forward(Real* out, const Real* in, std::size_t count) {
-  each("gelu_forward", count, [=] __device__(std::size_t i) { out[i] = gelu(in[i]).value; });
+  using Full = FullOf<Real>;
+  map("gelu_forward", out, count, [=] __device__(Full x) { return gelu(x).value; }, in);
 }
 template <typename Real>
 void gelu_backward(Real* din, const Real* dout, const Real* in, std::size_t count) {
-  each("gelu_backward", count, [=] __device__(std::size_t i) { din[i] = dout[i] * gelu(in[i]).slope; });
+  using Full = FullOf<Real>;
+  map("gelu_backward", din, count, [=] __device__(Full d, Full x) { return d * gelu(x).slope; }, dout, in);
 }
 
 template <typename Real>
-void swiglu_forward(Real* out, const Real* in, std::size_t rows, std::size_t width) {
-  each("swiglu_forward", rows * width, [=] __device__(std::size_t i) {
-    const Real* gate = in + i / width * 2 * width + i % width;
-    out[i] = silu(gate[0]).value * gate[width];
+void softcap_forward(Real* values, std::size_t count, FullOf<Real> cap) {
+  using Full = FullOf<Real>;
+  map("softcap_forward", values, count, [=] __device__(Full x) { return cap * tanh(x / cap); }, static_cast<const Real*>(values));
+}
+
+template <typename Real>
+void add(Real* to, const Real* from, std::size_t count) {
+  using Full = FullOf<Real>;
+  map("add", to, count, [=] __device__(Full a, Full b) { return a + b; }, static_cast<const Real*>(to), from);
+}
+
+// Row by row: the gate's half of a row and what it lets through lie `width` apart.
+template <unsigned Count, typename Real>
+void swiglu_forward_by(Real* out, const Real* in, std::size_t rows, std::size_t width) {
+  using Full = FullOf<Real>;
+  each("swiglu_forward", rows * width / Count, [=] __device__(std::size_t i) {
+    const Real* at = in + i * Count / width * 2 * width + i * Count % width;
+    const auto gate = load<Count>(at), up = load<Count>(at + width);
+    Pack<Real, Count> y;
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) y.at[n] = silu(static_cast<Full>(gate.at[n])).value * up.at[n];
+    store(out + i * Count, y);
   });
+}
+template <unsigned Count, typename Real>
+void swiglu_backward_by(Real* din, const Real* dout, const Real* in, std::size_t rows, std::size_t width) {
+  using Full = FullOf<Real>;
+  each("swiglu_backward", rows * width / Count, [=] __device__(std::size_t i) {
+    const std::size_t at = i * Count / width * 2 * width + i * Count % width;
+    const auto gate = load<Count>(in + at), up = load<Count>(in + at + width), dy = load<Count>(dout + i * Count);
+    Pack<Real, Count> dgate, dup;
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) {
+      const auto g = silu(static_cast<Full>(gate.at[n]));
+      const Full d = dy.at[n];
+      dgate.at[n] = d * up.at[n] * g.slope;
+      dup.at[n] = d * g.value;
+    }
+    store(din + at, dgate);
+    store(din + at + width, dup);
+  });
+}
+template <typename Real>
+void swiglu_forward(Real* out, const Real* in, std::size_t rows, std::size_t width) {
+  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(out, in), [&](auto size) { swiglu_forward_by<size()>(out, in, rows, width); });
 }
 template <typename Real>
 void swiglu_backward(Real* din, const Real* dout, const Real* in, std::size_t rows, std::size_t width) {
-  each("swiglu_backward", rows * width, [=] __device__(std::size_t i) {
-    const std::size_t at = i / width * 2 * width + i % width;
-    const auto gate = silu(in[at]);
-    const Real up = in[at + width], d = dout[i];
-    din[at] = d * up * gate.slope;
-    din[at + width] = d * gate.value;
+  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(din, dout, in),
+                 [&](auto size) { swiglu_backward_by<size()>(din, dout, in, rows, width); });
+}
+
+template <typename Real>
+void blend_forward(Real* out, const Real* a, const Real* b, const FullOf<Real>* shares, std::size_t count) {
+  using Full = FullOf<Real>;
+  map("blend_forward", out, count, [=] __device__(Full x, Full y) { return shares[0] * x + shares[1] * y; }, a, b);
+}
+
+// One pass: both gradients, and of each block the sums for the shares' gradients.
+template <unsigned Count, typename Real, typename Full>
+__global__ void blend_backward_kernel(Real* da, Real* db, Full* sums, const Real* dout, const Real* a, const Real* b, const Full* shares, std::size_t packs,
+                                      bool add_a, bool add_b) {
+  __shared__ Full parts[block_threads / warp_threads];
+  const Full of_a = shares[0], of_b = shares[1];
+  Full sum_a = 0, sum_b = 0;
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < packs; i += step) {
+    const auto d = load<Count>(dout + i * Count), x = load<Count>(a + i * Count), y = load<Count>(b + i * Count);
+    Pack<Real, Count> to_a, to_b;
+    if (add_a) to_a = load<Count>(da + i * Count);
+    if (add_b) to_b = load<Count>(db + i * Count);
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) {
+      const Full here = d.at[n];
+      sum_a += here * x.at[n];
+      sum_b += here * y.at[n];
+      to_a.at[n] = (add_a ? static_cast<Full>(to_a.at[n]) : Full(0)) + of_a * here;
+      to_b.at[n] = (add_b ? static_cast<Full>(to_b.at[n]) : Full(0)) + of_b * here;
+    }
+    store(da + i * Count, to_a);
+    store(db + i * Count, to_b);
+  }
+  sum_a = block_sum(sum_a, parts);
+  sum_b = block_sum(sum_b, parts);
+  if (threadIdx.x != 0) return;
+  sums[2 * blockIdx.x] = sum_a;
+  sums[2 * blockIdx.x + 1] = sum_b;
+}
+template <typename Real>
+void blend_backward(Real* da, Real* db, FullOf<Real>* dshares, const Real* dout, const Real* a, const Real* b, const FullOf<Real>* shares, std::size_t count,
+                    bool add_a, bool add_b) {
+  using Full = FullOf<Real>;
+  if (count == 0) return;
+  Full* sums = workspace<Full>();
+  by_packs<Real>(count % Pack<Real>::size == 0 && on_pack_boundaries(da, db, dout, a, b), [&](auto size) {
+    const dim3 grid = loop_grid(count / size());
+    launch("blend_backward", blend_backward_kernel<size(), Real, Full>, grid, dim3(block_threads), 0, da, db, sums, dout, a, b, shares, count / size(), add_a,
+           add_b);
+    add_pieces("blend_backward, shares", dshares, static_cast<const Full*>(sums), grid.x, 2);
   });
 }
 
 template <typename Real>
-void softcap_forward(Real* values, std::size_t count, Real cap) {
-  each("softcap_forward", count, [=] __device__(std::size_t i) { values[i] = cap * tanh(values[i] / cap); });
-}
-template <typename Real>
-void softcap_backward(Real* gradient, const Real* capped, std::size_t count, Real cap) {
-  each("softcap_backward", count, [=] __device__(std::size_t i) {
-    const Real share = capped[i] / cap;
-    gradient[i] *= 1 - share * share;
-  });
-}
-
-template <typename Real>
-void blend_forward(Real* out, const Real* a, const Real* b, const Real* shares, std::size_t count) {
-  each("blend_forward", count, [=] __device__(std::size_t i) { out[i] = shares[0] * a[i] + shares[1] * b[i]; });
-}
-template <typename Real>
-void blend_backward(Real* da, Real* db, Real* dshares, const Real* dout, const Real* a, const Real* b, const Real* shares, std::size_t count, bool add_a,
-                    bool add_b) {
-  add_column_sums("blend_backward, shares", dshares, count, 2,
-                  [=] __device__(std::size_t i, std::size_t which) { return dout[i] * (which == 0 ? a[i] : b[i]); });
-  each("blend_backward", count, [=] __device__(std::size_t i) {
-    const Real d = dout[i], to_a = shares[0] * d, to_b = shares[1] * d;
-    da[i] = add_a ? da[i] + to_a : to_a;
-    db[i] = add_b ? db[i] + to_b : to_b;
-  });
-}
-
-template <typename Real>
-void gain_forward(Real* out, const Real* in, const Real* gain, std::size_t rows, std::size_t width) {
+void gain_forward(Real* out, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
   each("gain_forward", rows * width, [=] __device__(std::size_t i) { out[i] = in[i] * gain[i % width]; });
 }
 template <typename Real>
-void gain_backward(Real* din, Real* dgain, const Real* dout, const Real* in, const Real* gain, std::size_t rows, std::size_t width) {
+void gain_backward(Real* din, FullOf<Real>* dgain, const Real* dout, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
   add_column_sums("gain_backward, gain", dgain, rows, width,
                   [=] __device__(std::size_t row, std::size_t i) { return dout[row * width + i] * in[row * width + i]; });
   each("gain_backward", rows * width, [=] __device__(std::size_t i) { din[i] = dout[i] * gain[i % width]; });
 }
 
 template <typename Real>
-void spread_forward(Real* v, const Real* x, std::size_t stride, const Real* spread, std::size_t rows, std::size_t rank, std::size_t width) {
+void spread_forward(Real* v, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t rows, std::size_t rank, std::size_t width) {
   each("spread_forward", rows * rank * width, [=] __device__(std::size_t i) {
     const std::size_t column = i % width, r = i / width % rank, row = i / width / rank;
     v[i] = x[row * stride + column] * spread[r * width + column];
   });
 }
 template <typename Real>
-void spread_backward(Real* dx, Real* dspread, const Real* dv, const Real* x, std::size_t stride, const Real* spread, std::size_t rows, std::size_t rank,
-                     std::size_t width) {
+void spread_backward(Real* dx, FullOf<Real>* dspread, const Real* dv, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t rows,
+                     std::size_t rank, std::size_t width) {
+  using Full = FullOf<Real>;
   add_column_sums("spread_backward, spread", dspread, rows, rank * width, [=] __device__(std::size_t row, std::size_t i) {
     return dv[row * rank * width + i] * x[row * stride + i % width];
   });
   each("spread_backward", rows * width, [=] __device__(std::size_t i) {
     const std::size_t row = i / width, column = i % width;
-    Real sum = 0;
+    Full sum = 0;
     for (std::size_t r = 0; r < rank; ++r) sum += dv[(row * rank + r) * width + column] * spread[r * width + column];
     dx[row * stride + column] = sum;
-  });
-}
-
-template <typename Real>
-void add(Real* to, const Real* from, std::size_t count) {
-  each("add", count, [=] __device__(std::size_t i) { to[i] += from[i]; });
-}
-
-template <typename Real>
-void adamw(Real* weights, Real* first, Real* second, const Real* gradient, std::size_t count, Real learning_rate, Real beta1, Real beta2, Real correction1,
-           Real correction2, Real eps, Real weight_decay, Real gradient_scale) {
-  each("adamw", count, [=] __device__(std::size_t i) {
-    const Real g = gradient[i] * gradient_scale;
-    first[i] = beta1 * first[i] + (1 - beta1) * g;
-    second[i] = beta2 * second[i] + (1 - beta2) * g * g;
-    const Real step = first[i] * correction1 / (sqrt(second[i] * correction2) + eps);
-    weights[i] -= learning_rate * (step + weight_decay * weights[i]);
   });
 }
 

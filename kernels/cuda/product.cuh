@@ -9,39 +9,49 @@ namespace overnight::kernels::cuda {
 
 inline constexpr unsigned product_tile = 16;
 
-template <typename Real>
-__global__ void product_kernel(Real* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
-                               bool add) {
-  __shared__ Real left[product_tile][product_tile + 1], right[product_tile][product_tile + 1];
+template <typename Out, typename Real, typename Full>
+__global__ void product_kernel(Out* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
+                               const Out* plus) {
+  __shared__ Full left[product_tile][product_tile + 1], right[product_tile][product_tile + 1];
   const std::size_t row = static_cast<std::size_t>(blockIdx.y) * product_tile + threadIdx.y,
                     column = static_cast<std::size_t>(blockIdx.x) * product_tile + threadIdx.x;
-  Real sum = 0;
+  Full sum = 0;
   for (std::size_t from = 0; from < depth; from += product_tile) {
     const std::size_t along_a = from + threadIdx.x, along_b = from + threadIdx.y;
-    left[threadIdx.y][threadIdx.x] = row < rows && along_a < depth ? a.data[row * a.row_stride + along_a * a.column_stride] : Real(0);
-    right[threadIdx.y][threadIdx.x] = column < columns && along_b < depth ? b.data[along_b * b.row_stride + column * b.column_stride] : Real(0);
+    left[threadIdx.y][threadIdx.x] = row < rows && along_a < depth ? static_cast<Full>(a.data[row * a.row_stride + along_a * a.column_stride]) : Full(0);
+    right[threadIdx.y][threadIdx.x] = column < columns && along_b < depth ? static_cast<Full>(b.data[along_b * b.row_stride + column * b.column_stride]) : Full(0);
     __syncthreads();
     for (unsigned k = 0; k < product_tile; ++k) sum += left[threadIdx.y][k] * right[k][threadIdx.x];
     __syncthreads();
   }
-  if (row >= rows || column >= columns) return;
-  Real& to = out[row * stride + column];
-  to = add ? to + sum : sum;
+  if (row < rows && column < columns) out[row * stride + column] = plus != nullptr ? plus[row * stride + column] + sum : sum;
+}
+
+template <typename Out, typename Real>
+void plain_product(Out* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
+                   const Out* plus) {
+  if (rows == 0 || columns == 0) return;
+  launch("product", product_kernel<Out, Real, FullOf<Real>>,
+         dim3(static_cast<unsigned>(blocks_of(columns, product_tile)), static_cast<unsigned>(blocks_of(rows, product_tile))), dim3(product_tile, product_tile),
+         0, out, stride, a, b, rows, columns, depth, plus);
 }
 
 template <typename Real>
-void product(Real* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth, bool add) {
-  if (rows == 0 || columns == 0) return;
-  launch("product", product_kernel<Real>, dim3(static_cast<unsigned>(blocks_of(columns, product_tile)), static_cast<unsigned>(blocks_of(rows, product_tile))),
-         dim3(product_tile, product_tile), 0, out, stride, a, b, rows, columns, depth, add);
+void product(Real* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth, const Real* plus) {
+  plain_product(out, stride, a, b, rows, columns, depth, plus);
+}
+template <typename Real>
+void full_product(FullOf<Real>* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
+                  bool add) {
+  plain_product(out, stride, a, b, rows, columns, depth, add ? static_cast<const FullOf<Real>*>(out) : nullptr);
 }
 
 // One warp an output.
 template <typename Real>
 void linear_row(Real* out, const Real* in, const Real* weights, std::size_t inputs, std::size_t outputs, bool add) {
   each_row("linear_row", outputs, [=] __device__(std::size_t o, unsigned lane) {
-    Real sum = 0;
-    for (std::size_t i = lane; i < inputs; i += warp_threads) sum += weights[o * inputs + i] * in[i];
+    FullOf<Real> sum = 0;
+    for (std::size_t i = lane; i < inputs; i += warp_threads) sum += static_cast<FullOf<Real>>(weights[o * inputs + i]) * in[i];
     sum = warp_sum(sum);
     if (lane == 0) out[o] = add ? out[o] + sum : sum;
   });

@@ -13,27 +13,28 @@ inline constexpr unsigned scan_threads = 128;
 // One head's part of one chunk.
 template <typename Real>
 struct Chunk {
+  using Full = FullOf<Real>;
   std::size_t rank, flat, state, head_size;
   const Real *q, *k, *v;
   std::size_t qk_stride, v_stride;
-  const Real *decay, *weight, *own;  // of its first token, `heads` numbers from token to token
+  const Full *decay, *weight, *own;  // of its first token, `heads` numbers from token to token
   std::size_t heads;
 
-  __device__ Real weight_of(std::size_t j) const { return weight[j / rank * heads]; }
+  __device__ Full weight_of(std::size_t j) const { return weight[j / rank * heads]; }
   // Of row j in what row i puts out: its own token's rows have another.
-  __device__ Real weight_for(std::size_t i, std::size_t j) const {
+  __device__ Full weight_for(std::size_t i, std::size_t j) const {
     return own != nullptr && i / rank == j / rank ? own[j / rank * heads] : weight_of(j);
   }
   __device__ std::size_t reach(std::size_t i) const { return (i / rank + 1) * rank; }
-  __device__ Real key_product(std::size_t i, std::size_t j) const {
-    Real sum = 0;
-    for (std::size_t n = 0; n < state; ++n) sum += q[i * qk_stride + n] * k[j * qk_stride + n];
+  __device__ Full key_product(std::size_t i, std::size_t j) const {
+    Full sum = 0;
+    for (std::size_t n = 0; n < state; ++n) sum += static_cast<Full>(q[i * qk_stride + n]) * k[j * qk_stride + n];
     return sum;
   }
 };
 
 template <typename Real>
-__device__ Chunk<Real> chunk_of(const StateSpaceOf<const Real>& in, const StateSpaceShape& s, std::size_t b, std::size_t c, std::size_t h) {
+__device__ Chunk<Real> chunk_of(const StateSpaceOf<const Real, const FullOf<Real>>& in, const StateSpaceShape& s, std::size_t b, std::size_t c, std::size_t h) {
   const std::size_t token = b * s.context + c * s.chunk, row = token * s.rank, group = h / (s.heads / s.groups), at = token * s.heads + h;
   return {s.rank,
           s.chunk * s.rank,
@@ -56,9 +57,9 @@ __host__ __device__ inline std::size_t state_at(const StateSpaceShape& s, std::s
 }
 
 template <typename Real>
-__device__ void sum_decays(Real* cs, const Chunk<Real>& chunk) {
+__device__ void sum_decays(FullOf<Real>* cs, const Chunk<Real>& chunk) {
   if (threadIdx.x == 0) {
-    Real sum = 0;
+    FullOf<Real> sum = 0;
     for (std::size_t j = 0; j < chunk.flat; ++j) {
       if (j % chunk.rank == 0) sum += chunk.decay[j / chunk.rank * chunk.heads];
       cs[j] = sum;
@@ -69,19 +70,20 @@ __device__ void sum_decays(Real* cs, const Chunk<Real>& chunk) {
 
 // States that enter each chunk, from the first to the last.
 template <typename Real>
-__global__ void states_forward_kernel(Real* states, StateSpaceOf<const Real> in, StateSpaceShape s) {
-  Real* cs = shared_memory<Real>();
+__global__ void states_forward_kernel(FullOf<Real>* states, StateSpaceOf<const Real, const FullOf<Real>> in, StateSpaceShape s) {
+  using Full = FullOf<Real>;
+  Full* cs = shared_memory<Full>();
   const std::size_t h = blockIdx.x, b = blockIdx.y, chunks = s.context / s.chunk, count = s.head_size * s.state;
   for (std::size_t i = threadIdx.x; i < count; i += blockDim.x) states[state_at(s, b, 0, h) + i] = 0;
   for (std::size_t c = 0; c + 1 < chunks; ++c) {
     const Chunk<Real> chunk = chunk_of(in, s, b, c, h);
     sum_decays(cs, chunk);
-    const Real end = cs[chunk.flat - 1];
-    const Real* before = states + state_at(s, b, c, h);
-    Real* after = states + state_at(s, b, c + 1, h);
+    const Full end = cs[chunk.flat - 1];
+    const Full* before = states + state_at(s, b, c, h);
+    Full* after = states + state_at(s, b, c + 1, h);
     for (std::size_t i = threadIdx.x; i < count; i += blockDim.x) {
       const std::size_t p = i / s.state, n = i % s.state;
-      Real sum = exp(end) * before[i];
+      Full sum = exp(end) * before[i];
       for (std::size_t j = 0; j < chunk.flat; ++j)
         sum += exp(end - cs[j]) * chunk.weight_of(j) * chunk.v[j * chunk.v_stride + p] * chunk.k[j * chunk.qk_stride + n];
       after[i] = sum;
@@ -91,19 +93,20 @@ __global__ void states_forward_kernel(Real* states, StateSpaceOf<const Real> in,
 }
 
 template <typename Real>
-__global__ void scan_forward_kernel(Real* y, std::size_t y_stride, const Real* states, StateSpaceOf<const Real> in, StateSpaceShape s) {
+__global__ void scan_forward_kernel(Real* y, std::size_t y_stride, const FullOf<Real>* states, StateSpaceOf<const Real, const FullOf<Real>> in, StateSpaceShape s) {
+  using Full = FullOf<Real>;
   const std::size_t c = blockIdx.x, h = blockIdx.y, b = blockIdx.z;
   const Chunk<Real> chunk = chunk_of(in, s, b, c, h);
-  Real *cs = shared_memory<Real>(), *scores = cs + chunk.flat;
+  Full *cs = shared_memory<Full>(), *scores = cs + chunk.flat;
   sum_decays(cs, chunk);
-  const Real* state = states + state_at(s, b, c, h);
+  const Full* state = states + state_at(s, b, c, h);
   Real* out = y + (b * s.context + c * s.chunk) * s.rank * y_stride + h * s.head_size;
   for (std::size_t i = 0; i < chunk.flat; ++i) {
     for (std::size_t j = threadIdx.x; j < chunk.reach(i); j += blockDim.x)
       scores[j] = chunk.key_product(i, j) * exp(cs[i] - cs[j]) * chunk.weight_for(i, j);
     __syncthreads();
     for (std::size_t p = threadIdx.x; p < s.head_size; p += blockDim.x) {
-      Real sum = 0;
+      Full sum = 0;
       for (std::size_t n = 0; n < s.state; ++n) sum += chunk.q[i * chunk.qk_stride + n] * state[p * s.state + n];
       sum *= exp(cs[i]);
       for (std::size_t j = 0; j < chunk.reach(i); ++j) sum += scores[j] * chunk.v[j * chunk.v_stride + p];
@@ -114,30 +117,31 @@ __global__ void scan_forward_kernel(Real* y, std::size_t y_stride, const Real* s
 }
 
 template <typename Real>
-void state_space_forward(Real* y, std::size_t y_stride, Real* states, StateSpaceOf<const Real> in, Real*, StateSpaceShape s) {
+void state_space_forward(Real* y, std::size_t y_stride, FullOf<Real>* states, StateSpaceOf<const Real, const FullOf<Real>> in, FullOf<Real>*, StateSpaceShape s) {
   const auto heads = static_cast<unsigned>(s.heads), batch = static_cast<unsigned>(s.batch), chunks = static_cast<unsigned>(s.context / s.chunk);
-  const std::size_t flat_bytes = s.chunk * s.rank * sizeof(Real);
+  const std::size_t flat_bytes = s.chunk * s.rank * sizeof(FullOf<Real>);
   launch("state_space_forward, states", states_forward_kernel<Real>, dim3(heads, batch), dim3(block_threads), flat_bytes, states, in, s);
   launch("state_space_forward, chunks", scan_forward_kernel<Real>, dim3(chunks, heads, batch), dim3(scan_threads), 2 * flat_bytes, y, y_stride,
-         static_cast<const Real*>(states), in, s);
+         static_cast<const FullOf<Real>*>(states), in, s);
 }
 
 // Gradients of the states that leave each chunk, from the last to the first: `carried` is laid out as the states.
 template <typename Real>
-__global__ void states_backward_kernel(Real* carried, const Real* dy, std::size_t dy_stride, StateSpaceOf<const Real> in, StateSpaceShape s) {
-  Real* cs = shared_memory<Real>();
+__global__ void states_backward_kernel(FullOf<Real>* carried, const Real* dy, std::size_t dy_stride, StateSpaceOf<const Real, const FullOf<Real>> in, StateSpaceShape s) {
+  using Full = FullOf<Real>;
+  Full* cs = shared_memory<Full>();
   const std::size_t h = blockIdx.x, b = blockIdx.y, chunks = s.context / s.chunk, count = s.head_size * s.state;
   for (std::size_t i = threadIdx.x; i < count; i += blockDim.x) carried[state_at(s, b, chunks - 1, h) + i] = 0;
   for (std::size_t c = chunks; c-- > 1;) {
     const Chunk<Real> chunk = chunk_of(in, s, b, c, h);
     sum_decays(cs, chunk);
     const Real* d = dy + (b * s.context + c * s.chunk) * s.rank * dy_stride + h * s.head_size;
-    const Real* leaves = carried + state_at(s, b, c, h);
-    Real* enters = carried + state_at(s, b, c - 1, h);
+    const Full* leaves = carried + state_at(s, b, c, h);
+    Full* enters = carried + state_at(s, b, c - 1, h);
     for (std::size_t i = threadIdx.x; i < count; i += blockDim.x) {
       const std::size_t p = i / s.state, n = i % s.state;
-      Real sum = exp(cs[chunk.flat - 1]) * leaves[i];
-      for (std::size_t j = 0; j < chunk.flat; ++j) sum += exp(cs[j]) * d[j * dy_stride + p] * chunk.q[j * chunk.qk_stride + n];
+      Full sum = exp(cs[chunk.flat - 1]) * leaves[i];
+      for (std::size_t j = 0; j < chunk.flat; ++j) sum += exp(cs[j]) * static_cast<Full>(d[j * dy_stride + p]) * chunk.q[j * chunk.qk_stride + n];
       enters[i] = sum;
     }
     __syncthreads();
@@ -147,16 +151,18 @@ __global__ void states_backward_kernel(Real* carried, const Real* dy, std::size_
 // What a block works with in backward: numbers for each flat row in shared memory, and where gradients go.
 template <typename Real>
 struct BackwardChunk {
+  using Full = FullOf<Real>;
   Chunk<Real> chunk;
-  const Real *dy, *state, *carried;
+  const Real* dy;
+  const Full *state, *carried;
   std::size_t dy_stride;
-  Real *cs, *scores, *products, *dcs, *dweight, *down, *parts;
+  Full *cs, *scores, *products, *dcs, *dweight, *down, *parts;
   Real *dq, *dk, *dv;
   bool adds;  // gradients of queries and keys: another head of the group has begun them
 
-  __device__ Real value_product(std::size_t i, std::size_t j) const {
-    Real sum = 0;
-    for (std::size_t p = 0; p < chunk.head_size; ++p) sum += dy[i * dy_stride + p] * chunk.v[j * chunk.v_stride + p];
+  __device__ Full value_product(std::size_t i, std::size_t j) const {
+    Full sum = 0;
+    for (std::size_t p = 0; p < chunk.head_size; ++p) sum += static_cast<Full>(dy[i * dy_stride + p]) * chunk.v[j * chunk.v_stride + p];
     return sum;
   }
 };
@@ -164,23 +170,24 @@ struct BackwardChunk {
 // Of output row i: gradients of its query, and what pulls at the sum of decays there.
 template <typename Real>
 __device__ void output_row_backward(const BackwardChunk<Real>& b, std::size_t i) {
+  using Full = FullOf<Real>;
   const Chunk<Real>& c = b.chunk;
-  Real pull = 0;
+  Full pull = 0;
   for (std::size_t j = threadIdx.x; j < c.reach(i); j += blockDim.x) {
-    const Real faded = exp(b.cs[i] - b.cs[j]) * c.weight_for(i, j), product = b.value_product(i, j);
+    const Full faded = exp(b.cs[i] - b.cs[j]) * c.weight_for(i, j), product = b.value_product(i, j);
     b.products[j] = product * faded;
     if (j / c.rank != i / c.rank) pull += product * faded * c.key_product(i, j);
   }
   __syncthreads();
-  const Real decayed = exp(b.cs[i]);
+  const Full decayed = exp(b.cs[i]);
   for (std::size_t n = threadIdx.x; n < c.state; n += blockDim.x) {
-    Real through = 0, sum = 0;
+    Full through = 0, sum = 0;
     for (std::size_t p = 0; p < c.head_size; ++p) through += b.dy[i * b.dy_stride + p] * b.state[p * c.state + n];
     through *= decayed;
     pull += through * c.q[i * c.qk_stride + n];
     for (std::size_t j = 0; j < c.reach(i); ++j) sum += b.products[j] * c.k[j * c.qk_stride + n];
     Real& to = b.dq[i * c.qk_stride + n];
-    to = (b.adds ? to : Real(0)) + sum + through;
+    to = (b.adds ? static_cast<Full>(to) : Full(0)) + sum + through;
   }
   pull = block_sum(pull, b.parts);
   if (threadIdx.x == 0) b.dcs[i] += pull;
@@ -189,13 +196,14 @@ __device__ void output_row_backward(const BackwardChunk<Real>& b, std::size_t i)
 
 // Of input row j: gradients of its key and value, of its weights, and what pulls at the sums of decays there and at the end.
 template <typename Real>
-__device__ Real input_row_backward(const BackwardChunk<Real>& b, std::size_t j) {
+__device__ FullOf<Real> input_row_backward(const BackwardChunk<Real>& b, std::size_t j) {
+  using Full = FullOf<Real>;
   const Chunk<Real>& c = b.chunk;
   const std::size_t first = j / c.rank * c.rank;
-  const Real to_end = exp(b.cs[c.flat - 1] - b.cs[j]), weight = c.weight_of(j);
-  Real later = 0, own = 0;
+  const Full to_end = exp(b.cs[c.flat - 1] - b.cs[j]), weight = c.weight_of(j);
+  Full later = 0, own = 0;
   for (std::size_t i = first + threadIdx.x; i < c.flat; i += blockDim.x) {
-    const Real faded = exp(b.cs[i] - b.cs[j]), score = c.key_product(i, j) * faded, product = b.value_product(i, j);
+    const Full faded = exp(b.cs[i] - b.cs[j]), score = c.key_product(i, j) * faded, product = b.value_product(i, j);
     const bool same = i / c.rank == j / c.rank;
     (same ? own : later) += score * product;
     b.scores[i] = score * c.weight_for(i, j);
@@ -203,19 +211,19 @@ __device__ Real input_row_backward(const BackwardChunk<Real>& b, std::size_t j) 
   }
   __syncthreads();
   for (std::size_t p = threadIdx.x; p < c.head_size; p += blockDim.x) {
-    Real sum = 0, kept = 0;
+    Full sum = 0, kept = 0;
     for (std::size_t i = first; i < c.flat; ++i) sum += b.scores[i] * b.dy[i * b.dy_stride + p];
     for (std::size_t n = 0; n < c.state; ++n) kept += c.k[j * c.qk_stride + n] * b.carried[p * c.state + n];
     b.dv[j * c.v_stride + p] = sum + to_end * weight * kept;
   }
-  Real through = 0;
+  Full through = 0;
   for (std::size_t n = threadIdx.x; n < c.state; n += blockDim.x) {
-    Real sum = 0, kept = 0;
+    Full sum = 0, kept = 0;
     for (std::size_t i = first; i < c.flat; ++i) sum += b.products[i] * c.q[i * c.qk_stride + n];
     for (std::size_t p = 0; p < c.head_size; ++p) kept += c.v[j * c.v_stride + p] * b.carried[p * c.state + n];
     through += to_end * kept * c.k[j * c.qk_stride + n];
     Real& to = b.dk[j * c.qk_stride + n];
-    to = (b.adds ? to : Real(0)) + sum + to_end * weight * kept;
+    to = (b.adds ? static_cast<Full>(to) : Full(0)) + sum + to_end * weight * kept;
   }
   later = block_sum(later, b.parts), own = block_sum(own, b.parts), through = block_sum(through, b.parts);
   if (threadIdx.x == 0) {
@@ -228,11 +236,12 @@ __device__ Real input_row_backward(const BackwardChunk<Real>& b, std::size_t j) 
 }
 
 template <typename Real>
-__global__ void scan_backward_kernel(StateSpaceOf<Real> d, const Real* dy, std::size_t dy_stride, const Real* states, const Real* carried,
-                                     StateSpaceOf<const Real> in, StateSpaceShape s) {
+__global__ void scan_backward_kernel(StateSpaceOf<Real, FullOf<Real>> d, const Real* dy, std::size_t dy_stride, const FullOf<Real>* states, const FullOf<Real>* carried,
+                                     StateSpaceOf<const Real, const FullOf<Real>> in, StateSpaceShape s) {
   const std::size_t c = blockIdx.x, group = blockIdx.y, b = blockIdx.z, per_group = s.heads / s.groups, flat = s.chunk * s.rank, token = b * s.context + c * s.chunk,
                     row = token * s.rank;
-  Real* room = shared_memory<Real>();
+  using Full = FullOf<Real>;
+  Full* room = shared_memory<Full>();
   for (std::size_t h = group * per_group; h < (group + 1) * per_group; ++h) {
     const BackwardChunk<Real> work{chunk_of(in, s, b, c, h),
                                    dy + row * dy_stride + h * s.head_size,
@@ -253,16 +262,16 @@ __global__ void scan_backward_kernel(StateSpaceOf<Real> d, const Real* dy, std::
     sum_decays(work.cs, work.chunk);
     for (std::size_t j = threadIdx.x; j < flat; j += blockDim.x) work.dcs[j] = 0;
     __syncthreads();
-    Real entered = 0;  // the same in all threads
+    Full entered = 0;  // the same in all threads
     for (std::size_t i = 0; i < flat; ++i) output_row_backward(work, i);
     for (std::size_t j = 0; j < flat; ++j) entered += input_row_backward(work, j);
-    Real kept = 0;
+    Full kept = 0;
     for (std::size_t i = threadIdx.x; i < s.head_size * s.state; i += blockDim.x) kept += work.carried[i] * work.state[i];
     kept = exp(work.cs[flat - 1]) * block_sum(kept, work.parts);
     if (threadIdx.x == 0) {
-      Real of_decay = entered + kept;
+      Full of_decay = entered + kept;
       for (std::size_t t = s.chunk; t-- > 0;) {
-        Real of_weight = 0, of_own = 0;
+        Full of_weight = 0, of_own = 0;
         for (std::size_t j = t * s.rank; j < (t + 1) * s.rank; ++j) of_decay += work.dcs[j], of_weight += work.dweight[j], of_own += work.down[j];
         const std::size_t at = (token + t) * s.heads + h;
         d.decay[at] = of_decay;
@@ -276,14 +285,15 @@ __global__ void scan_backward_kernel(StateSpaceOf<Real> d, const Real* dy, std::
 
 // `scratch` holds as many numbers as the states.
 template <typename Real>
-void state_space_backward(StateSpaceOf<Real> d, const Real* dy, std::size_t dy_stride, const Real* states, StateSpaceOf<const Real> in, Real* scratch,
+void state_space_backward(StateSpaceOf<Real, FullOf<Real>> d, const Real* dy, std::size_t dy_stride, const FullOf<Real>* states, StateSpaceOf<const Real, const FullOf<Real>> in,
+                          FullOf<Real>* scratch,
                           StateSpaceShape s) {
   const auto heads = static_cast<unsigned>(s.heads), groups = static_cast<unsigned>(s.groups), batch = static_cast<unsigned>(s.batch),
              chunks = static_cast<unsigned>(s.context / s.chunk);
-  const std::size_t flat_bytes = s.chunk * s.rank * sizeof(Real);
+  const std::size_t flat_bytes = s.chunk * s.rank * sizeof(FullOf<Real>);
   launch("state_space_backward, states", states_backward_kernel<Real>, dim3(heads, batch), dim3(block_threads), flat_bytes, scratch, dy, dy_stride, in, s);
   launch("state_space_backward, chunks", scan_backward_kernel<Real>, dim3(chunks, groups, batch), dim3(scan_threads),
-         6 * flat_bytes + scan_threads / warp_threads * sizeof(Real), d, dy, dy_stride, states, static_cast<const Real*>(scratch), in, s);
+         6 * flat_bytes + scan_threads / warp_threads * sizeof(FullOf<Real>), d, dy, dy_stride, states, static_cast<const FullOf<Real>*>(scratch), in, s);
 }
 
 }  // namespace overnight::kernels::cuda

@@ -15,9 +15,12 @@
 namespace overnight::kernels::cuda {
 
 template <typename Real>
-constexpr BackendOf<Real> table_named(const char* name) {
+constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
   return {.name = name,
+          .copy = copy,
+          .zero = zero,
           .product = product<Real>,
+          .full_product = full_product<Real>,
           .linear_row = linear_row<Real>,
           .embedding_forward = embedding_forward<Real>,
           .embedding_backward = embedding_backward<Real>,
@@ -49,15 +52,14 @@ constexpr BackendOf<Real> table_named(const char* name) {
           .swiglu_forward = swiglu_forward<Real>,
           .swiglu_backward = swiglu_backward<Real>,
           .softcap_forward = softcap_forward<Real>,
-          .softcap_backward = softcap_backward<Real>,
           .blend_forward = blend_forward<Real>,
           .blend_backward = blend_backward<Real>,
           .value_embedding_forward = value_embedding_forward<Real>,
           .value_embedding_backward = value_embedding_backward<Real>,
           .cross_entropy = cross_entropy<Real>,
           .add = add<Real>,
-          .sum_of_squares = sum_of_squares<Real>,
-          .adamw = adamw<Real>};
+          .sum_of_squares = nullptr,
+          .adamw = nullptr};
 }
 
 }  // namespace overnight::kernels::cuda

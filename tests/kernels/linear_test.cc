@@ -30,13 +30,16 @@ TYPED_TEST(Linear, IsItsReferenceAndAddsOnRequest) {
     const Doubles in = draw(rows * inputs, 1), weights = draw(outputs * inputs, 2);
     Doubles expected = reference::linear(in, weights, rows, inputs, outputs);
     Reals out = this->poisoned(rows * outputs);
-    linear_forward(this->cpu(), out.data(), this->narrow(in).data(), this->narrow(weights).data(), rows, inputs,
-                   outputs, false);
+    const Reals x = this->narrow(in), w = this->narrow(weights);
+    linear_forward(this->cpu(), out.data(), x.data(), w.data(), rows, inputs, outputs);
     EXPECT_LT(distance(out, expected), this->near / 10) << rows << " " << inputs << " " << outputs;
     out.assign(out.size(), 1.0f);
-    linear_forward(this->cpu(), out.data(), this->narrow(in).data(), this->narrow(weights).data(), rows, inputs,
-                   outputs, true);
+    linear_forward(this->cpu(), out.data(), x.data(), w.data(), rows, inputs, outputs, out.data());
     for (double& value : expected) value += 1;
+    EXPECT_LT(distance(out, expected), this->near / 10) << rows << " " << inputs << " " << outputs;
+    const Reals residual(out.size(), 1.0f);  // elsewhere than what is written
+    out = this->poisoned(out.size());
+    linear_forward(this->cpu(), out.data(), x.data(), w.data(), rows, inputs, outputs, residual.data());
     EXPECT_LT(distance(out, expected), this->near / 10) << rows << " " << inputs << " " << outputs;
   }
 }
@@ -77,6 +80,11 @@ TYPED_TEST(Linear, GradientsAreThoseOfTheReference) {
     linear_backward_weights(this->cpu(), ours_weights.data(), this->narrow(pull).data(), this->narrow(in).data(), rows,
                             inputs, outputs, false);
     EXPECT_LT(distance(ours_weights, dweights), this->near / 10) << rows << " " << inputs << " " << outputs;
+    ours_weights.assign(weights.size(), 1.0f);
+    linear_backward_weights(this->cpu(), ours_weights.data(), this->narrow(pull).data(), this->narrow(in).data(), rows,
+                            inputs, outputs, true);
+    for (double& value : dweights) value += 1;
+    EXPECT_LT(distance(ours_weights, dweights), this->near / 10) << rows << " " << inputs << " " << outputs;
   }
 }
 
@@ -85,7 +93,7 @@ TYPED_TEST(Linear, NothingIsWrittenBesideTheResult) {
   const Doubles a = draw(13 * 9, 1), b = draw(9 * 35, 2);
   Reals out(13 * 40, 7.0f);
   this->cpu().product(out.data(), 40, {this->narrow(a).data(), 9, 1}, {this->narrow(b).data(), 35, 1}, 13, 35, 9,
-                      false);
+                      nullptr);
   for (std::size_t r = 0; r < 13; ++r) {
     for (std::size_t c = 35; c < 40; ++c) ASSERT_EQ(out[r * 40 + c], 7.0f);
   }
@@ -97,10 +105,10 @@ TYPED_TEST(Linear, ARowGivesTheSameBitsWhereverItIsCut) {
   const std::size_t rows = 29, inputs = 300, outputs = 40;
   const Reals in = this->narrow(draw(rows * inputs, 1)), weights = this->narrow(draw(outputs * inputs, 2));
   Reals whole = this->poisoned(rows * outputs), cut = this->poisoned(rows * outputs);
-  linear_forward(this->cpu(), whole.data(), in.data(), weights.data(), rows, inputs, outputs, false);
+  linear_forward(this->cpu(), whole.data(), in.data(), weights.data(), rows, inputs, outputs);
   for (std::size_t r = 0; r < rows; r += 4)
     linear_forward(this->cpu(), cut.data() + r * outputs, in.data() + r * inputs, weights.data(),
-                   std::min<std::size_t>(4, rows - r), inputs, outputs, false);
+                   std::min<std::size_t>(4, rows - r), inputs, outputs);
   EXPECT_EQ(whole, cut);
 }
 
@@ -113,7 +121,7 @@ TEST(Blas, GivesWhatOursGives) {
       const Matrix left = a_turned ? Matrix{a.data(), 1, rows} : Matrix{a.data(), depth, 1},
                    right = b_turned ? Matrix{b.data(), 1, depth} : Matrix{b.data(), columns, 1};
       std::vector<float> ours = poisoned<float>(rows * columns), theirs = poisoned<float>(rows * columns);
-      cpu.product(ours.data(), columns, left, right, rows, columns, depth, false);
+      cpu.product(ours.data(), columns, left, right, rows, columns, depth, nullptr);
       blas_product(theirs.data(), columns, left, right, rows, columns, depth, false);
       EXPECT_LT(distance(ours, Doubles(theirs.begin(), theirs.end())), 1e-5) << a_turned << b_turned;
     }

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/bfloat16.h"
 #include "kernels/kernels.h"
 #include "tests/kernels/numeric.h"
 
@@ -38,6 +39,7 @@ struct Exact {
 namespace emulated {
 extern const BackendOf<float> floats;  // emulated_table.cc
 extern const BackendOf<double> doubles;
+extern const BackendOf<bfloat16, float> mixed;
 }  // namespace emulated
 struct Emulated {
   using Real = float;
