@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -21,12 +20,9 @@
 #endif
 
 #include "kernels/bfloat16.h"
+#include "kernels/device.h"
 
 namespace overnight::kernels::cuda {
-
-struct DeviceError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 inline constexpr unsigned warp_threads = 32;
 inline constexpr unsigned block_threads = 256;

@@ -98,19 +98,20 @@ __global__ void blend_backward_kernel(Real* da, Real* db, Full* sums, const Real
   const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
   for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < packs; i += step) {
     const auto d = load<Count>(dout + i * Count), x = load<Count>(a + i * Count), y = load<Count>(b + i * Count);
-    Pack<Real, Count> to_a, to_b;
-    if (add_a) to_a = load<Count>(da + i * Count);
-    if (add_b) to_b = load<Count>(db + i * Count);
+    Pack<Real, Count> to;
+    if (add_a) to = load<Count>(da + i * Count);
 #pragma unroll
     for (unsigned n = 0; n < Count; ++n) {
       const Full here = d.at[n];
       sum_a += here * x.at[n];
       sum_b += here * y.at[n];
-      to_a.at[n] = (add_a ? static_cast<Full>(to_a.at[n]) : Full(0)) + of_a * here;
-      to_b.at[n] = (add_b ? static_cast<Full>(to_b.at[n]) : Full(0)) + of_b * here;
+      to.at[n] = (add_a ? static_cast<Full>(to.at[n]) : Full(0)) + of_a * here;
     }
-    store(da + i * Count, to_a);
-    store(db + i * Count, to_b);
+    store(da + i * Count, to);
+    if (add_b) to = load<Count>(db + i * Count);  // behind the store: a stream may be blended with itself
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) to.at[n] = (add_b ? static_cast<Full>(to.at[n]) : Full(0)) + of_b * static_cast<Full>(d.at[n]);
+    store(db + i * Count, to);
   }
   sum_a = block_sum(sum_a, parts);
   sum_b = block_sum(sum_b, parts);

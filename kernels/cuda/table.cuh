@@ -8,19 +8,21 @@
 #include "kernels/cuda/loss.cuh"
 #include "kernels/cuda/mamba.cuh"
 #include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/optimizer.cuh"
 #include "kernels/cuda/pointwise.cuh"
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/state_space.cuh"
 
 namespace overnight::kernels::cuda {
 
-template <typename Real>
+// `Products`: where products of matrices are made, PlainProducts or those of a library.
+template <typename Real, typename Products>
 constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
   return {.name = name,
           .copy = copy,
           .zero = zero,
-          .product = product<Real>,
-          .full_product = full_product<Real>,
+          .product = product<Products, Real>,
+          .full_product = full_product<Products, Real>,
           .linear_row = linear_row<Real>,
           .embedding_forward = embedding_forward<Real>,
           .embedding_backward = embedding_backward<Real>,
@@ -60,6 +62,11 @@ constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
           .add = add<Real>,
           .sum_of_squares = nullptr,
           .adamw = nullptr};
+}
+
+template <typename Products>
+constexpr DeviceOps device_ops() {
+  return {.add_total = add_total, .norm = norm, .narrow = narrow, .adamw = adamw, .muon = muon<Products>};
 }
 
 }  // namespace overnight::kernels::cuda

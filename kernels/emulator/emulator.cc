@@ -1,9 +1,9 @@
 #include "kernels/emulator/emulator.h"
 
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include <algorithm>
+#include <boost/context/detail/fcontext.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -21,10 +21,12 @@ namespace {
 constexpr std::size_t stack_bytes = 128 * 1024;
 constexpr int warp = 32;
 
+namespace context = boost::context::detail;
+
 enum class At { running, block_barrier, warp_barrier, gone };
 
 struct Fiber {
-  ucontext_t context{};
+  context::fcontext_t at_rest = nullptr;
   dim3 thread;
   At at = At::running;
   void* fake_stack = nullptr;  // AddressSanitizer's
@@ -34,7 +36,7 @@ struct Fiber {
 struct Block {
   const char* name = "";
   const std::function<void()>* kernel = nullptr;
-  ucontext_t scheduler{};
+  context::fcontext_t scheduler = nullptr;
   std::vector<Fiber> fibers;
   std::size_t now = 0;
   std::vector<std::uint64_t> given;  // per thread, for exchange
@@ -64,7 +66,7 @@ void to_fiber(std::size_t index) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&block.fake_stack, block.stacks + index * stack_bytes, stack_bytes);
 #endif
-  swapcontext(&block.scheduler, &fiber.context);
+  fiber.at_rest = context::jump_fcontext(fiber.at_rest, nullptr).fctx;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(block.fake_stack, nullptr, nullptr);
 #endif
@@ -77,13 +79,14 @@ void to_scheduler(At at) {
   __sanitizer_start_switch_fiber(at == At::gone ? nullptr : &fiber.fake_stack, block.scheduler_stack,
                                  block.scheduler_stack_bytes);
 #endif
-  swapcontext(&fiber.context, &block.scheduler);
+  block.scheduler = context::jump_fcontext(block.scheduler, nullptr).fctx;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(fiber.fake_stack, nullptr, nullptr);
 #endif
 }
 
-void begin_fiber() {
+void begin_fiber(context::transfer_t from) {
+  block.scheduler = from.fctx;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
 #endif
@@ -136,10 +139,7 @@ void prepare(dim3 shape) {
     Fiber& fiber = block.fibers[i];
     const auto at = static_cast<unsigned>(i);
     fiber.thread = {at % shape.x, at / shape.x % shape.y, at / shape.x / shape.y};
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = block.stacks + i * stack_bytes;
-    fiber.context.uc_stack.ss_size = stack_bytes;
-    makecontext(&fiber.context, begin_fiber, 0);
+    fiber.at_rest = context::make_fcontext(block.stacks + (i + 1) * stack_bytes, stack_bytes, begin_fiber);
   }
 }
 

@@ -291,6 +291,15 @@ TYPED_TEST(Ops, BlendIsASumOfTwoStreams) {
   EXPECT_LT(distance(da, expected_a), this->near);
   EXPECT_LT(distance(db, expected_b), this->near);
   EXPECT_LT(distance(dshares, {1 + dot(a, pull), 1 + dot(b, pull)}), this->near);
+
+  // A stream with itself, as in a first layer: its gradient has both shares.
+  Reals both = this->poisoned(40);
+  dshares = {0, 0};
+  this->cpu().blend_backward(both.data(), both.data(), dshares.data(), d.data(), x.data(), x.data(), by.data(), 40,
+                             false, true);
+  Doubles expected_both(40);
+  for (std::size_t i = 0; i < 40; ++i) expected_both[i] = (shares[0] + shares[1]) * pull[i];
+  EXPECT_LT(distance(both, expected_both), this->near);
 }
 
 TYPED_TEST(Ops, ValueEmbeddingsAreGatedByTheirRow) {

@@ -36,7 +36,7 @@ struct Scorer {
   std::vector<std::int32_t> inputs;
   Memory memory;
   Scorer(const Graph& graph, const float* parameters, std::size_t tokens)
-      : arena(graph.arena_floats()), inputs(tokens) {
+      : arena(graph.arena_bytes() / sizeof(float)), inputs(tokens) {
     memory.backend = &kernels::cpu_backend();
     memory.parameters = parameters;
     memory.arena = arena.get();
@@ -108,13 +108,13 @@ std::vector<Row> rows_of(const std::vector<Segment>& segments, std::size_t conte
 }
 
 std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch) {
-  return make_language_model(config, batch, Graph::Purpose::inference).graph.arena_floats() * sizeof(float);
+  return make_language_model(config, batch, ModelUse::inference).graph.arena_bytes();
 }
 
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, std::size_t threads) {
-  const LanguageModel model = make_language_model(config, batch, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, batch, ModelUse::inference);
   const auto context = static_cast<std::size_t>(config.context), width = static_cast<std::size_t>(config.vocabulary);
   std::vector<Scorer> scorers;
   for (std::size_t i = 0; i < threads; ++i) scorers.emplace_back(model.graph, parameters, batch * context);

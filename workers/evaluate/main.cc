@@ -112,7 +112,7 @@ budgets::Result<Loaded, std::string> load(const fs::path& artifacts,
   if (config->vocabulary != tokenizer.vocabulary())
     return budgets::unexpected("the model's vocabulary is " + std::to_string(config->vocabulary) +
                                ", its tokenizer's " + std::to_string(tokenizer.vocabulary()));
-  const LanguageModel model = make_language_model(*config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(*config, 1, ModelUse::inference);
   const std::uint64_t needed = model.graph.parameter_floats() * sizeof(float) + more(*config);
   if (std::string why = why_too_large(needed); !why.empty())
     return budgets::unexpected("this model cannot be run here: " + why);

@@ -16,6 +16,9 @@ inline constexpr std::int32_t document_start = 256;
 // A layer's mixer: what carries information from token to token. Written as letters in ModelConfig::mixer.
 enum class Mixer : char { attention = 'A', mamba2 = 'M', mamba3 = '3', convolution = 'C' };
 
+// What a model is built for (language_model.h).
+enum class ModelUse { training, inference, scoring };
+
 struct ModelConfig {
   std::int64_t depth = 4;
   std::int64_t width = 128;

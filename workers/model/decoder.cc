@@ -367,7 +367,7 @@ std::unique_ptr<Decoder::Mixing> make_mixing(const Decoder& decoder, const Model
 
 Decoder::Decoder(const ModelConfig& config, const float* parameters, std::size_t tokens_max)
     : config_(config),
-      model_(make_language_model(config, 1, Graph::Purpose::inference)),
+      model_(make_language_model(config, 1, ModelUse::inference)),
       parameters_(parameters),
       stream_(size(config.width)),
       beginning_(stream_.size()),

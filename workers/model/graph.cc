@@ -8,9 +8,9 @@ namespace overnight::workers {
 inline namespace OVERNIGHT_PRECISION {
 namespace {
 
-constexpr std::size_t alignment = 16;  // floats: one cache line, one AVX-512 register
+constexpr std::size_t alignment = 128;  // of parameters in numbers: what GPUs' products want of 16 bits each
 
-std::size_t aligned(std::size_t floats) { return (floats + alignment - 1) / alignment * alignment; }
+std::size_t aligned(std::size_t numbers) { return (numbers + alignment - 1) / alignment * alignment; }
 
 // A buffer that must exist from one moment to another; moments count ops, forward 0..n-1, backward n..2n-1.
 struct Interval {
@@ -49,6 +49,19 @@ std::size_t pack(std::vector<Interval> intervals) {
 
 namespace {
 
+std::size_t bytes_of(const Tensor& tensor) {
+  return room(tensor.count() * (tensor.full ? sizeof(Full) : sizeof(Real)));
+}
+
+template <typename Number>
+const Number* parameters_as(const Memory& memory) {
+  if constexpr (std::is_same_v<Number, Full>) {
+    return memory.parameters;
+  } else {
+    return memory.weights;
+  }
+}
+
 bool stopped(const Memory& memory) { return memory.stop != nullptr && memory.stop->load(std::memory_order_relaxed); }
 
 }  // namespace
@@ -78,6 +91,19 @@ TensorId Graph::activation(std::string name, std::size_t rows, std::size_t colum
   return {tensors_.size() - 1};
 }
 
+TensorId Graph::statistics(std::string name, std::size_t rows, std::size_t columns) {
+  const TensorId id = activation(std::move(name), rows, columns, false);
+  tensors_[id.index].full = true;
+  return id;
+}
+
+std::size_t Graph::add_constants(const std::vector<Full>& values) {
+  const std::size_t at = constants_.size();
+  constants_.insert(constants_.end(), values.begin(), values.end());
+  constants_.resize(aligned(constants_.size()));
+  return at;
+}
+
 void Graph::plan(Purpose purpose) {
   const std::size_t n = ops_.size(), never = 2 * n;
   std::vector<std::size_t> born(tensors_.size(), never), last(tensors_.size(), 0),
@@ -90,7 +116,11 @@ void Graph::plan(Purpose purpose) {
     if (purpose == Purpose::inference) continue;
     for (const TensorId id : ops_[i]->needed_by_backward()) last[id.index] = std::max(last[id.index], 2 * n - 1 - i);
   }
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    if (tensors_[t].to_the_end) last[t] = never;
+  }
   adds_.assign(n, {});
+  accumulating_.assign(n, {});
   for (std::size_t i = n; i-- > 0;) {
     const std::size_t moment = 2 * n - 1 - i;
     for (const TensorId id : ops_[i]->writes())
@@ -98,6 +128,7 @@ void Graph::plan(Purpose purpose) {
       gradient_born[id.index] = std::min(gradient_born[id.index], moment);
     for (const TensorId id : ops_[i]->reads()) {
       adds_[i].push_back(written[id.index]);
+      accumulating_[i].push_back(written[id.index] || tensors_[id.index].parameter);
       written[id.index] = true;
       gradient_born[id.index] = std::min(gradient_born[id.index], moment);
       gradient_last[id.index] = std::max(gradient_last[id.index], moment);
@@ -107,14 +138,14 @@ void Graph::plan(Purpose purpose) {
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
     Tensor& tensor = tensors_[t];
     if (tensor.parameter) continue;
-    intervals.push_back({&tensor.value_at, aligned(tensor.count()), born[t], last[t]});
+    intervals.push_back({&tensor.value_at, bytes_of(tensor), born[t], last[t]});
     if (purpose == Purpose::training && tensor.has_gradient)
-      intervals.push_back({&tensor.gradient_at, aligned(tensor.count()), gradient_born[t], gradient_last[t]});
+      intervals.push_back({&tensor.gradient_at, bytes_of(tensor), gradient_born[t], gradient_last[t]});
   }
   scratch_at_ = pack(std::move(intervals));
   std::size_t scratch = 0;
-  for (const auto& op : ops_) scratch = std::max(scratch, op->scratch_floats());
-  arena_floats_ = scratch_at_ + aligned(scratch);
+  for (const auto& op : ops_) scratch = std::max(scratch, op->scratch_bytes());
+  arena_bytes_ = scratch_at_ + room(scratch);
 }
 
 double Graph::forward_flops() const {
@@ -123,31 +154,52 @@ double Graph::forward_flops() const {
   return sum;
 }
 
-Real* Graph::value(Memory& memory, TensorId id) const { return memory.arena + tensors_[id.index].value_at; }
-
-const Real* Graph::read(const Memory& memory, TensorId id) const {
-  const Tensor& tensor = tensors_[id.index];
-  return (tensor.parameter ? memory.parameters : memory.arena) + tensor.value_at;
+std::size_t Graph::forward_bytes(std::size_t op) const {
+  std::size_t bytes = 0;
+  for (const auto& ids : {ops_[op]->reads(), ops_[op]->writes()}) {
+    for (const TensorId id : ids)
+      bytes += tensor(id).count() * (tensor(id).full ? sizeof(Full) : sizeof(Real));
+  }
+  return bytes;
 }
 
-Real* Graph::gradient(Memory& memory, TensorId id) const {
-  const Tensor& tensor = tensors_[id.index];
-  return (tensor.parameter ? memory.parameter_gradients : memory.arena) + tensor.gradient_at;
+std::size_t Graph::backward_bytes(std::size_t op) const {
+  std::size_t bytes = 0;
+  for (const TensorId id : ops_[op]->needed_by_backward())
+    bytes += tensor(id).count() * (tensor(id).full ? sizeof(Full) : sizeof(Real));
+  for (const auto& ids : {ops_[op]->reads(), ops_[op]->writes()}) {
+    for (const TensorId id : ids) {
+      if (tensor(id).parameter) bytes += tensor(id).count() * (sizeof(Real) + sizeof(Full));  // itself, and its gradient
+      if (!tensor(id).parameter && tensor(id).has_gradient) bytes += tensor(id).count() * sizeof(Real);
+    }
+  }
+  return bytes;
+}
+
+const Real* Graph::read(const Memory& memory, TensorId id) const {
+  const Tensor& read = tensor(id);
+  if (!read.parameter) return in_arena<Real>(memory, read.value_at);
+  return parameters_as<Real>(memory) + read.value_at;
+}
+
+const Full* Graph::read_full(const Memory& memory, TensorId id) const {
+  const Tensor& read = tensor(id);
+  return read.parameter ? memory.parameters + read.value_at : in_arena<Full>(memory, read.value_at);
 }
 
 void Graph::forward(Memory& memory) const {
   for (std::size_t i = 0; i < ops_.size() && !stopped(memory); ++i) {
-    const double began = memory.profile != nullptr ? thread_seconds() : 0;
+    const double began = memory.profile != nullptr ? memory.profile->now() : 0;
     ops_[i]->forward(*this, memory);
-    if (memory.profile != nullptr) memory.profile->forward_seconds[i] += thread_seconds() - began;
+    if (memory.profile != nullptr) memory.profile->forward_seconds[i] += memory.profile->now() - began;
   }
 }
 
 void Graph::backward(Memory& memory) const {
   for (std::size_t i = ops_.size(); i-- > 0 && !stopped(memory);) {
-    const double began = memory.profile != nullptr ? thread_seconds() : 0;
-    ops_[i]->backward(*this, memory, adds_[i]);
-    if (memory.profile != nullptr) memory.profile->backward_seconds[i] += thread_seconds() - began;
+    const double began = memory.profile != nullptr ? memory.profile->now() : 0;
+    ops_[i]->backward(*this, memory, memory.accumulates ? accumulating_[i] : adds_[i]);
+    if (memory.profile != nullptr) memory.profile->backward_seconds[i] += memory.profile->now() - began;
   }
 }
 

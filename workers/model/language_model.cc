@@ -32,6 +32,7 @@ struct Builder {
               taps = static_cast<std::size_t>(config.taps);
 
   TensorId kept(const std::string& name, std::size_t columns) { return g.activation(name, rows, columns, false); }
+  TensorId statistics(const std::string& name, std::size_t columns) { return g.statistics(name, rows, columns); }
   TensorId scalars(const std::string& name, std::size_t count, Initial initial) {
     return g.parameter(name, 1, count, initial, ParameterGroup::scalar);
   }
@@ -49,7 +50,7 @@ struct Builder {
 
   TensorId project(const std::string& at, TensorId stream, std::size_t columns) {
     const TensorId weights = g.parameter(at + "in", columns, width, Initial::fan_in);
-    const TensorId projection = g.activation(at + "projection", rows, columns), rstd = kept(at + "rstd_in", 1);
+    const TensorId projection = g.activation(at + "projection", rows, columns), rstd = statistics(at + "rstd_in", 1);
     g.add(norm_linear(g, "mixer in", projection, rstd, stream, weights));
     return projection;
   }
@@ -79,10 +80,10 @@ struct Builder {
                                         .kv_heads = static_cast<std::size_t>(config.key_heads()),
                                         .window = static_cast<std::size_t>(config.window_of(index))};
     const TensorId weights = g.parameter(at + "qkv", shape.row(), width, Initial::fan_in);
-    const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()), rstd = kept(at + "rstd_in", 1),
-                   rstd_qk = kept(at + "rstd_qk", heads + shape.key_heads());
+    const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()), rstd = statistics(at + "rstd_in", 1),
+                   rstd_qk = statistics(at + "rstd_qk", heads + shape.key_heads());
     g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape, config.rope_base, value_embedding(index, at, shape)));
-    const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = kept(at + "log_sums", heads);
+    const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = statistics(at + "log_sums", heads);
     g.add(attention(g, mixed, log_sums, qkv, shape));
     return project_out(at, mixed, stream);
   }
@@ -100,11 +101,11 @@ struct Builder {
     t.gain = scalars(at + "gain", inner, Initial::one);
     t.out = g.activation(at + "mixed", rows, inner);
     t.convolved = kept(at + "convolved", channels);
-    t.step = kept(at + "step", heads);
-    t.decay = kept(at + "decay", heads);
+    t.step = statistics(at + "step", heads);
+    t.decay = statistics(at + "decay", heads);
     t.y = kept(at + "y", inner);
-    t.states = g.activation(at + "states", 1, shape.states(), false);
-    t.rstd = kept(at + "rstd", 1);
+    t.states = g.statistics(at + "states", 1, shape.states());
+    t.rstd = statistics(at + "rstd", 1);
     g.add(mamba2(g, t, shape, taps));
     return project_out(at, t.out, stream);
   }
@@ -133,11 +134,11 @@ struct Builder {
     t.out = g.activation(at + "mixed", rows, inner);
     t.keys = kept(at + "keys", turned);
     t.queries = kept(at + "queries", turned);
-    t.steps = kept(at + "steps", 4 * s.heads);
-    t.angles = kept(at + "angles", s.heads * shape.angles);
-    t.rstd = kept(at + "rstd", 2 * s.rank * shape.shared_groups);
+    t.steps = statistics(at + "steps", 4 * s.heads);
+    t.angles = statistics(at + "angles", s.heads * shape.angles);
+    t.rstd = statistics(at + "rstd", 2 * s.rank * shape.shared_groups);
     t.y = kept(at + "y", s.rank * inner);
-    t.states = g.activation(at + "states", 1, s.states(), false);
+    t.states = g.statistics(at + "states", 1, s.states());
     g.add(mamba3(g, t, shape));
     return project_out(at, t.out, stream);
   }
@@ -186,7 +187,7 @@ struct Builder {
     const TensorId up = g.parameter(at + "up", before, width, Initial::fan_in),
                    down = g.parameter(at + "down", width, inside, Initial::zero);
     const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", before),
-                   rstd = kept(at + "rstd", 1);
+                   rstd = statistics(at + "rstd", 1);
     g.add(norm_mlp(g, f, out, hidden, rstd, stream, up, down));
     return out;
   }
@@ -194,8 +195,8 @@ struct Builder {
 
 }  // namespace
 
-LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, Graph::Purpose purpose) {
-  LanguageModel made;
+LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, ModelUse use, Walk walk) {
+  LanguageModel made{.graph = Graph(walk)};
   Graph& g = made.graph;
   Builder builder{g, config, batch};
   const std::size_t rows = builder.rows, width = builder.width,
@@ -205,7 +206,7 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
   const TensorId embedded = g.activation("embedded", rows, width);
   g.add(embedding(g, embedded, table));
   TensorId stream = g.activation("stream", rows, width);
-  g.add(rmsnorm(g, stream, builder.kept("rstd0", 1), embedded));
+  g.add(rmsnorm(g, stream, builder.statistics("rstd0", 1), embedded));
   const TensorId beginning = stream;
   for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.depth); ++layer) {
     if (config.residual_mix == 1) stream = builder.blend_in(layer, stream, beginning);
@@ -215,16 +216,25 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
   const TensorId head = config.tied == 1
                             ? table
                             : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
-                 rstd = builder.kept("rstd", 1);
-  const auto softcap = static_cast<Real>(config.softcap);
-  if (purpose == Graph::Purpose::training) {
-    g.add(norm_head_loss(g, rstd, stream, head, softcap));
-  } else {
+                 rstd = builder.statistics("rstd", 1);
+  const auto softcap = static_cast<Full>(config.softcap);
+  if (use == ModelUse::inference) {
     made.logits = g.activation("logits", rows, vocabulary);
     g.add(norm_head(g, made.logits, rstd, stream, head, softcap));
+  } else {
+    made.losses = builder.statistics("losses", 1);
+    g.keep_to_the_end(made.losses);
+    g.add(norm_head_loss(g, made.losses, rstd, stream, head, softcap));
   }
-  g.plan(purpose);
+  g.plan(use == ModelUse::training ? Graph::Purpose::training : Graph::Purpose::inference);
   return made;
+}
+
+double sum_of_losses(const LanguageModel& model, const Memory& memory) {
+  const Full* losses = model.graph.read_full(memory, model.losses);
+  double sum = 0;
+  for (std::size_t i = 0; i < model.graph.tensor(model.losses).rows; ++i) sum += static_cast<double>(losses[i]);
+  return sum;
 }
 
 namespace {
@@ -290,7 +300,7 @@ std::vector<double> at_right_angles(std::size_t count, std::size_t size, std::mt
   return vectors;
 }
 
-void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, MatrixInit matrices, double scale,
+void draw_matrix(const Tensor& tensor, Full* at, std::mt19937_64& random, MatrixInit matrices, double scale,
                  const std::function<bool()>& stopped) {
   const double deviation = scale / std::sqrt(static_cast<double>(tensor.columns));
   if (matrices == MatrixInit::orthogonal) {
@@ -300,29 +310,29 @@ void draw_matrix(const Tensor& tensor, Real* at, std::mt19937_64& random, Matrix
     const double length = deviation * std::sqrt(static_cast<double>(size));
     for (std::size_t i = 0; i < tensor.count(); ++i) {
       const std::size_t row = i / tensor.columns, column = i % tensor.columns;
-      at[i] = static_cast<Real>(length * vectors[wide ? row * size + column : column * size + row]);
+      at[i] = static_cast<Full>(length * vectors[wide ? row * size + column : column * size + row]);
     }
     return;
   }
   for (std::size_t i = 0; i < tensor.count(); ++i)
-    at[i] = static_cast<Real>(matrices == MatrixInit::normal ? deviation * normal(random)
+    at[i] = static_cast<Full>(matrices == MatrixInit::normal ? deviation * normal(random)
                                                              : scale * drawn(tensor, i, random));
 }
 
 }  // namespace
 
-void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices, double scale,
+void initialize(const Graph& graph, Full* parameters, std::uint64_t seed, MatrixInit matrices, double scale,
                 const std::function<bool()>& stopped) {
   std::mt19937_64 random(seed);
   for (const Tensor& tensor : graph.tensors()) {
     if (!tensor.parameter) continue;
     if (stopped && stopped()) return;
-    Real* at = parameters + tensor.value_at;
+    Full* at = parameters + tensor.value_at;
     if (tensor.initial == Initial::fan_in) {
       draw_matrix(tensor, at, random, matrices, scale, stopped);
       continue;
     }
-    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<Real>(drawn(tensor, i, random));
+    for (std::size_t i = 0; i < tensor.count(); ++i) at[i] = static_cast<Full>(drawn(tensor, i, random));
   }
 }
 

@@ -14,10 +14,15 @@ inline namespace OVERNIGHT_PRECISION {
 struct LanguageModel {
   Graph graph;
   TensorId logits;  // of inference; training never has all of them at once
+  TensorId losses;  // of training and scoring, by row; there behind a pass
 };
 
-// For `batch` sequences of config.context tokens. `config` must be possible (config.h).
-LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, Graph::Purpose purpose);
+// For `batch` sequences of config.context tokens. `config` must be possible (config.h). Inference gives logits, scoring
+// losses; training too, and gradients.
+LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, ModelUse use, Walk walk = Walk::cache);
+
+// The sum of a pass's losses, in nats; for memory that this CPU reads.
+double sum_of_losses(const LanguageModel& model, const Memory& memory);
 
 // How matrices begin (Initial::fan_in): each number drawn by itself, or the whole with rows, or columns if they are
 // fewer, at right angles to each other; of variance scale^2 / columns in any case.
@@ -25,7 +30,7 @@ enum class MatrixInit { uniform, normal, orthogonal };
 
 // Fills the parameters as their tensors say (Initial). The same on every platform for the same seed. Large orthogonal
 // matrices take seconds: once `stopped` says so, what is left stays as it is.
-void initialize(const Graph& graph, Real* parameters, std::uint64_t seed, MatrixInit matrices = MatrixInit::uniform,
+void initialize(const Graph& graph, Full* parameters, std::uint64_t seed, MatrixInit matrices = MatrixInit::uniform,
                 double scale = 1, const std::function<bool()>& stopped = {});
 
 }  // namespace OVERNIGHT_PRECISION

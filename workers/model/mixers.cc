@@ -9,19 +9,14 @@ namespace overnight::workers {
 inline namespace OVERNIGHT_PRECISION {
 namespace {
 
-// Takes pieces of the shared scratch, one after the other.
-struct Pieces {
-  Real* at;
-  Real* take(std::size_t floats) { return std::exchange(at, at + floats); }
-};
-
 // Of all parameters, which an op reads behind its projection.
 void begin_gradients(const Graph& g, Memory& m, const Ids& parameters, const std::vector<bool>& adds) {
   for (std::size_t i = 0; i < parameters.size(); ++i) begin_gradient(g, m, parameters[i], adds[i + 1]);
 }
 
-kernels::StateSpaceShape one_sequence(kernels::StateSpaceShape shape) {
-  shape.batch = 1;
+// Of the sequences that a mixer works on at once.
+kernels::StateSpaceShape at_once(const Graph& g, kernels::StateSpaceShape shape) {
+  if (g.walk() == Walk::cache) shape.batch = 1;
   return shape;
 }
 
@@ -40,7 +35,7 @@ struct Mamba2 final : Op {
   Mamba2(const Graph& g, const Mamba2Tensors& tensors, kernels::StateSpaceShape shape, std::size_t taps_wanted)
       : t(tensors),
         all(shape),
-        s(one_sequence(shape)),
+        s(at_once(g, shape)),
         taps(taps_wanted),
         inner(s.heads * s.head_size),
         shared(s.groups * s.state),
@@ -57,14 +52,19 @@ struct Mamba2 final : Op {
   double flops() const override {
     return scan_flops(all) + 2.0 * static_cast<double>(all.batch * s.context * channels * taps);
   }
-  std::size_t scratch_floats() const override {
-    return s.context * (3 * inner + channels + 2 * s.heads) + channels + kernels::state_space_scratch(s);
+  std::size_t rows() const { return s.batch * s.context; }  // at once
+  std::size_t scratch_bytes() const override {
+    return 3 * room_for<Real>(rows() * inner) + room_for<Real>(rows() * channels) + 2 * room_for<Full>(rows() * s.heads) +
+           room_for<Full>(channels) + room_for<Full>(kernels::state_space_scratch(s));
   }
 
-  // Pointers to one sequence's part.
+  // Pointers to the part of the sequences from `n` on.
   struct Sequence {
     const Real *z, *in, *raw_step, *x, *b, *c;
-    Real *convolved, *step, *decay, *y, *states, *rstd;
+    Real* convolved;
+    Full *step, *decay;
+    Real* y;
+    Full *states, *rstd;
   };
   Sequence sequence(const Graph& g, Memory& m, std::size_t n) const {
     const std::size_t row = n * s.context;
@@ -77,60 +77,61 @@ struct Mamba2 final : Op {
             convolved + inner,
             convolved + inner + shared,
             convolved,
-            g.value(m, t.step) + row * s.heads,
-            g.value(m, t.decay) + row * s.heads,
+            g.full_value(m, t.step) + row * s.heads,
+            g.full_value(m, t.decay) + row * s.heads,
             g.value(m, t.y) + row * inner,
-            g.value(m, t.states) + n * s.states(),
-            g.value(m, t.rstd) + row};
+            g.full_value(m, t.states) + n * (s.states() / s.batch),
+            g.full_value(m, t.rstd) + row};
   }
-  kernels::StateSpaceOf<const Real> scan(const Sequence& q) const {
+  kernels::StateSpaceOf<const Real, const Full> scan(const Sequence& q) const {
     return {q.c, q.b, q.x, q.decay, q.step, nullptr, channels, channels};
   }
   kernels::GateOf<const Real> gate(const Sequence& q) const { return {q.y, q.x, q.z, channels, projected}; }
 
   void forward(const Graph& g, Memory& m) const override {
-    const kernels::BackendOf<Real>& k = *m.backend;
-    for (std::size_t n = 0; n < all.batch; ++n) {
+    const kernels::BackendOf<Real, Full>& k = *m.backend;
+    for (std::size_t n = 0; n < all.batch; n += s.batch) {
       const Sequence q = sequence(g, m, n);
       Real* out = g.value(m, t.out) + n * s.context * inner;
-      k.convolution_forward(q.convolved, q.in, projected, {g.read(m, t.taps), g.read(m, t.taps_bias)}, 1, s.context,
-                            channels, taps);
-      k.mamba2_forward(q.step, q.decay, q.raw_step, projected, g.read(m, t.step_bias), g.read(m, t.log_rate), s.context,
-                       s.heads);
-      k.state_space_forward(q.y, inner, q.states, scan(q), g.scratch(m), s);
-      k.gate_forward(out, gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
-      k.rmsnorm_forward(out, q.rstd, out, s.context, inner);
-      k.gain_forward(out, out, g.read(m, t.gain), s.context, inner);
+      k.convolution_forward(q.convolved, q.in, projected, {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)}, s.batch,
+                            s.context, channels, taps);
+      k.mamba2_forward(q.step, q.decay, q.raw_step, projected, g.read_full(m, t.step_bias), g.read_full(m, t.log_rate),
+                       rows(), s.heads);
+      k.state_space_forward(q.y, inner, q.states, scan(q), Pieces(g, m).take<Full>(0), s);
+      k.gate_forward(out, gate(q), {g.read_full(m, t.skip), nullptr, nullptr}, rows(), s);
+      k.rmsnorm_forward(out, q.rstd, out, rows(), inner);
+      k.gain_forward(out, out, g.read_full(m, t.gain), rows(), inner);
     }
   }
 
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    const kernels::BackendOf<Real>& k = *m.backend;
+    const kernels::BackendOf<Real, Full>& k = *m.backend;
     begin_gradients(g, m, parameters(), adds);
-    for (std::size_t n = 0; n < all.batch; ++n) {
+    const auto gradient = [&](TensorId id) { return g.parameter_gradient(m, id); };
+    for (std::size_t n = 0; n < all.batch; n += s.batch) {
       const Sequence q = sequence(g, m, n);
-      Pieces pieces{g.scratch(m)};
-      Real *gated = pieces.take(s.context * inner), *normed = pieces.take(s.context * inner),
-           *dy = pieces.take(s.context * inner), *dconvolved = pieces.take(s.context * channels),
-           *ddecay = pieces.take(s.context * s.heads), *dstep = pieces.take(s.context * s.heads),
-           *one_token = pieces.take(channels);
+      Pieces pieces(g, m);
+      Real *gated = pieces.take(rows() * inner), *normed = pieces.take(rows() * inner),
+           *dy = pieces.take(rows() * inner), *dconvolved = pieces.take(rows() * channels);
+      Full *ddecay = pieces.take<Full>(rows() * s.heads), *dstep = pieces.take<Full>(rows() * s.heads),
+           *one_token = pieces.take<Full>(channels), *of_scan = pieces.take<Full>(0);
       const Real* dout = g.gradient(m, t.out) + n * s.context * inner;
       Real* dprojection = g.gradient(m, t.projection) + n * s.context * projected;
-      k.gate_forward(gated, gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
-      k.rmsnorm_forward(normed, q.rstd, gated, s.context, inner);
-      k.gain_backward(normed, g.gradient(m, t.gain), dout, normed, g.read(m, t.gain), s.context, inner);
-      k.rmsnorm_backward(gated, normed, gated, q.rstd, s.context, inner, false);
-      k.gate_backward({dy, nullptr, dprojection, 0, projected}, {g.gradient(m, t.skip), nullptr, nullptr}, gated,
-                      gate(q), {g.read(m, t.skip), nullptr, nullptr}, s.context, s);
+      k.gate_forward(gated, gate(q), {g.read_full(m, t.skip), nullptr, nullptr}, rows(), s);
+      k.rmsnorm_forward(normed, q.rstd, gated, rows(), inner);
+      k.gain_backward(normed, gradient(t.gain), dout, normed, g.read_full(m, t.gain), rows(), inner);
+      k.rmsnorm_backward(gated, normed, gated, q.rstd, rows(), inner, false);
+      k.gate_backward({dy, nullptr, dprojection, 0, projected}, {gradient(t.skip), nullptr, nullptr}, gated, gate(q),
+                      {g.read_full(m, t.skip), nullptr, nullptr}, rows(), s);
       k.state_space_backward(
           {dconvolved + inner + shared, dconvolved + inner, dconvolved, ddecay, dstep, nullptr, channels, channels}, dy,
-          inner, q.states, scan(q), pieces.at, s);
-      k.skip_backward(dconvolved, channels, dy, g.read(m, t.skip), s.context, s);
-      k.convolution_backward(dprojection + inner, {g.gradient(m, t.taps), g.gradient(m, t.taps_bias)}, dconvolved, q.in,
-                             projected, {g.read(m, t.taps), g.read(m, t.taps_bias)}, one_token, 1, s.context, channels,
-                             taps);
-      k.mamba2_backward(dprojection + steps_at, projected, g.gradient(m, t.step_bias), g.gradient(m, t.log_rate),
-                        ddecay, dstep, q.step, g.read(m, t.log_rate), s.context, s.heads);
+          inner, q.states, scan(q), of_scan, s);
+      k.skip_backward(dconvolved, channels, dy, g.read_full(m, t.skip), rows(), s);
+      k.convolution_backward(dprojection + inner, {gradient(t.taps), gradient(t.taps_bias)}, dconvolved, q.in, projected,
+                             {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)}, one_token, s.batch, s.context,
+                             channels, taps);
+      k.mamba2_backward(dprojection + steps_at, projected, gradient(t.step_bias), gradient(t.log_rate), ddecay, dstep,
+                        q.step, g.read_full(m, t.log_rate), rows(), s.heads);
     }
   }
 };
@@ -144,7 +145,7 @@ struct Mamba3 final : Op {
       : t(tensors),
         shape(of),
         all(of.scan),
-        s(one_sequence(of.scan)),
+        s(at_once(g, of.scan)),
         inner(s.heads * s.head_size),
         keys(s.rank * of.shared_groups * s.state),
         turned(s.rank * s.heads * s.state),
@@ -169,35 +170,39 @@ struct Mamba3 final : Op {
     return {t.projection, t.keys, t.queries, t.steps, t.angles, t.rstd, t.y, t.states};
   }
   double flops() const override { return scan_flops(all); }
-  std::size_t scratch_floats() const override {
-    return s.context * (2 * turned + 3 * s.heads + 3 * s.rank * inner) + shape.scratch() +
-           kernels::state_space_scratch(s);
+  std::size_t rows() const { return s.batch * s.context; }  // at once
+  std::size_t scratch_bytes() const override {
+    return 2 * room_for<Real>(rows() * turned) + 3 * room_for<Real>(rows() * s.rank * inner) +
+           3 * room_for<Full>(rows() * s.heads) + room_for<Full>(shape.scratch()) +
+           room_for<Full>(kernels::state_space_scratch(s));
   }
 
-  kernels::Mamba3Of<Real> made(const Graph& g, Memory& m, std::size_t n) const {
+  // The part of the sequences from `n` on.
+  kernels::Mamba3Of<Real, Full> made(const Graph& g, Memory& m, std::size_t n) const {
     const std::size_t row = n * s.context, apart = all.batch * s.context * s.heads;
-    Real* steps = g.value(m, t.steps) + row * s.heads;
+    Full* steps = g.full_value(m, t.steps) + row * s.heads;
     return {g.value(m, t.queries) + row * turned,
             g.value(m, t.keys) + row * turned,
             steps,
             steps + apart,
             steps + 2 * apart,
             steps + 3 * apart,
-            g.value(m, t.angles) + row * s.heads * shape.angles,
-            g.value(m, t.rstd) + row * 2 * s.rank * shape.shared_groups};
+            g.full_value(m, t.angles) + row * s.heads * shape.angles,
+            g.full_value(m, t.rstd) + row * 2 * s.rank * shape.shared_groups};
   }
-  template <typename Real>
-  kernels::Mamba3ProjectionOf<Real> parts(Real* projection) const {
-    Real* steps = projection + steps_at;
+  template <typename Number>
+  kernels::Mamba3ProjectionOf<Number> parts(Number* projection) const {
+    Number* steps = projection + steps_at;
     return {projection + 2 * inner, projection + 2 * inner + keys, steps,    steps + s.heads,
             steps + 2 * s.heads,    steps + 3 * s.heads,           projected};
   }
-  kernels::Mamba3ParametersOf<const Real> read_parameters(const Graph& g, const Memory& m) const {
-    return {g.read(m, t.step_bias), g.read(m, t.key_gain), g.read(m, t.query_gain), g.read(m, t.key_bias),
-            g.read(m, t.query_bias)};
+  kernels::Mamba3ParametersOf<const Full> read_parameters(const Graph& g, const Memory& m) const {
+    return {g.read_full(m, t.step_bias), g.read_full(m, t.key_gain), g.read_full(m, t.query_gain),
+            g.read_full(m, t.key_bias), g.read_full(m, t.query_bias)};
   }
-  kernels::GateParametersOf<const Real> gate_parameters(const Graph& g, const Memory& m) const {
-    return {g.read(m, t.skip), many() ? g.read(m, t.spread_gate) : nullptr, many() ? g.read(m, t.mix) : nullptr};
+  kernels::GateParametersOf<const Full> gate_parameters(const Graph& g, const Memory& m) const {
+    return {g.read_full(m, t.skip), many() ? g.read_full(m, t.spread_gate) : nullptr,
+            many() ? g.read_full(m, t.mix) : nullptr};
   }
   // What goes into the state: x itself, or spread over ranks into `room`.
   struct Values {
@@ -206,58 +211,60 @@ struct Mamba3 final : Op {
   };
   Values values(const Graph& g, const Memory& m, const Real* projection, Real* room) const {
     if (!many()) return {projection + inner, projected};
-    m.backend->spread_forward(room, projection + inner, projected, g.read(m, t.spread), s.context, s.rank, inner);
+    m.backend->spread_forward(room, projection + inner, projected, g.read_full(m, t.spread), rows(), s.rank, inner);
     return {room, inner};
   }
-  kernels::StateSpaceOf<const Real> scan(const kernels::Mamba3Of<Real>& made, Values v) const {
+  kernels::StateSpaceOf<const Real, const Full> scan(const kernels::Mamba3Of<Real, Full>& made, Values v) const {
     return {made.q, made.k, v.at, made.decay, made.weight, made.own, s.heads * s.state, v.stride};
   }
 
   void forward(const Graph& g, Memory& m) const override {
-    const kernels::BackendOf<Real>& k = *m.backend;
-    for (std::size_t n = 0; n < all.batch; ++n) {
+    const kernels::BackendOf<Real, Full>& k = *m.backend;
+    for (std::size_t n = 0; n < all.batch; n += s.batch) {
       const std::size_t row = n * s.context;
       const Real* projection = g.read(m, t.projection) + row * projected;
       const auto ready = made(g, m, n);
-      Pieces pieces{g.scratch(m)};
-      const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
+      Pieces pieces(g, m);
+      const Values v = values(g, m, projection, pieces.take(rows() * s.rank * inner));
       Real* y = g.value(m, t.y) + row * s.rank * inner;
       k.mamba3_forward(ready, parts(projection), read_parameters(g, m), shape);
-      k.state_space_forward(y, inner, g.value(m, t.states) + n * s.states(), scan(ready, v), pieces.at, s);
+      k.state_space_forward(y, inner, g.full_value(m, t.states) + n * (s.states() / s.batch), scan(ready, v),
+                            pieces.take<Full>(0), s);
       k.gate_forward(g.value(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m),
-                     s.context, s);
+                     rows(), s);
     }
   }
 
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    const kernels::BackendOf<Real>& k = *m.backend;
+    const kernels::BackendOf<Real, Full>& k = *m.backend;
     begin_gradients(g, m, parameters(), adds);
-    for (std::size_t n = 0; n < all.batch; ++n) {
+    const auto gradient = [&](TensorId id) { return g.parameter_gradient(m, id); };
+    for (std::size_t n = 0; n < all.batch; n += s.batch) {
       const std::size_t row = n * s.context;
       const Real* projection = g.read(m, t.projection) + row * projected;
       Real* dprojection = g.gradient(m, t.projection) + row * projected;
       const auto ready = made(g, m, n);
-      Pieces pieces{g.scratch(m)};
-      const Values v = values(g, m, projection, pieces.take(s.context * s.rank * inner));
-      Real *dy = pieces.take(s.context * s.rank * inner), *dspread = pieces.take(s.context * s.rank * inner),
-           *dq = pieces.take(s.context * turned), *dk = pieces.take(s.context * turned),
-           *ddecay = pieces.take(s.context * s.heads), *dweight = pieces.take(s.context * s.heads),
-           *down = pieces.take(s.context * s.heads), *turning = pieces.take(shape.scratch());
+      Pieces pieces(g, m);
+      const Values v = values(g, m, projection, pieces.take(rows() * s.rank * inner));
+      Real *dy = pieces.take(rows() * s.rank * inner), *dspread = pieces.take(rows() * s.rank * inner),
+           *dq = pieces.take(rows() * turned), *dk = pieces.take(rows() * turned);
+      Full *ddecay = pieces.take<Full>(rows() * s.heads), *dweight = pieces.take<Full>(rows() * s.heads),
+           *down = pieces.take<Full>(rows() * s.heads), *turning = pieces.take<Full>(shape.scratch()),
+           *of_scan = pieces.take<Full>(0);
       Real* dv = many() ? dspread : dprojection + inner;
       const Real* y = g.value(m, t.y) + row * s.rank * inner;
-      const auto gradient = [&](TensorId id) { return g.gradient(m, id); };
       k.gate_backward(
           {dy, nullptr, dprojection, 0, projected},
           {gradient(t.skip), many() ? gradient(t.spread_gate) : nullptr, many() ? gradient(t.mix) : nullptr},
-          g.gradient(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m),
-          s.context, s);
+          g.gradient(m, t.out) + row * inner, {y, v.at, projection, v.stride, projected}, gate_parameters(g, m), rows(),
+          s);
       k.state_space_backward({dq, dk, dv, ddecay, dweight, down, s.heads * s.state, v.stride}, dy, inner,
-                             g.value(m, t.states) + n * s.states(), scan(ready, v), pieces.at, s);
-      k.skip_backward(dv, v.stride, dy, g.read(m, t.skip), s.context * s.rank, s);
+                             g.full_value(m, t.states) + n * (s.states() / s.batch), scan(ready, v), of_scan, s);
+      k.skip_backward(dv, v.stride, dy, g.read_full(m, t.skip), rows() * s.rank, s);
       if (many())
         k.spread_backward(dprojection + inner, gradient(t.spread), dspread, projection + inner, projected,
-                          g.read(m, t.spread), s.context, s.rank, inner);
-      const kernels::Mamba3Of<const Real> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
+                          g.read_full(m, t.spread), rows(), s.rank, inner);
+      const kernels::Mamba3Of<const Real, const Full> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
                                                ready.own, ready.step, ready.angles, ready.rstd};
       k.mamba3_backward(parts(dprojection),
                         {gradient(t.step_bias), gradient(t.key_gain), gradient(t.query_gain), gradient(t.key_bias),
@@ -270,10 +277,11 @@ struct Mamba3 final : Op {
 
 struct GatedConvolution final : Op {
   ConvolutionTensors t;
-  std::size_t batch, context, width, taps;
+  std::size_t batch, at_once, context, width, taps;
   GatedConvolution(const Graph& g, const ConvolutionTensors& tensors, std::size_t sequences, std::size_t taps_wanted)
       : t(tensors),
         batch(sequences),
+        at_once(g.walk() == Walk::cache ? 1 : sequences),
         context(g.tensor(t.out).rows / sequences),
         width(g.tensor(t.out).columns),
         taps(taps_wanted) {}
@@ -282,35 +290,40 @@ struct GatedConvolution final : Op {
   Ids writes() const override { return {t.out, t.convolved}; }
   Ids needed_by_backward() const override { return {t.projection, t.convolved}; }
   double flops() const override { return 2.0 * static_cast<double>(batch * context * width * taps); }
-  std::size_t scratch_floats() const override { return (context + 1) * width; }
+  std::size_t scratch_bytes() const override {
+    return room_for<Real>(at_once * context * width) + room_for<Full>(width);
+  }
   kernels::StateSpaceShape gate_shape() const { return {.heads = 1, .head_size = width}; }
-  kernels::ConvolutionOf<const Real> filter(const Graph& g, const Memory& m) const {
-    return {g.read(m, t.taps), g.read(m, t.taps_bias)};
+  kernels::ConvolutionOf<const Full> filter(const Graph& g, const Memory& m) const {
+    return {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)};
   }
 
   void forward(const Graph& g, Memory& m) const override {
-    for (std::size_t n = 0; n < batch; ++n) {
+    for (std::size_t n = 0; n < batch; n += at_once) {
       const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
       Real* convolved = g.value(m, t.convolved) + n * context * width;
-      m.backend->convolution_forward(convolved, projection + width, 2 * width, filter(g, m), 1, context, width, taps);
+      m.backend->convolution_forward(convolved, projection + width, 2 * width, filter(g, m), at_once, context, width,
+                                     taps);
       m.backend->gate_forward(g.value(m, t.out) + n * context * width,
-                              {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
+                              {convolved, convolved, projection, width, 2 * width}, {}, at_once * context,
+                              gate_shape());
     }
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     begin_gradients(g, m, {t.taps, t.taps_bias}, adds);
-    for (std::size_t n = 0; n < batch; ++n) {
+    for (std::size_t n = 0; n < batch; n += at_once) {
       const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
       Real* dprojection = g.gradient(m, t.projection) + n * context * 2 * width;
       const Real* convolved = g.read(m, t.convolved) + n * context * width;
-      Pieces pieces{g.scratch(m)};
-      Real *dconvolved = pieces.take(context * width), *one_token = pieces.take(width);
+      Pieces pieces(g, m);
+      Real* dconvolved = pieces.take(at_once * context * width);
       m.backend->gate_backward({dconvolved, nullptr, dprojection, 0, 2 * width}, {},
                                g.gradient(m, t.out) + n * context * width,
-                               {convolved, convolved, projection, width, 2 * width}, {}, context, gate_shape());
-      m.backend->convolution_backward(dprojection + width, {g.gradient(m, t.taps), g.gradient(m, t.taps_bias)},
-                                      dconvolved, projection + width, 2 * width, filter(g, m), one_token, 1, context,
-                                      width, taps);
+                               {convolved, convolved, projection, width, 2 * width}, {}, at_once * context,
+                               gate_shape());
+      m.backend->convolution_backward(
+          dprojection + width, {g.parameter_gradient(m, t.taps), g.parameter_gradient(m, t.taps_bias)}, dconvolved,
+          projection + width, 2 * width, filter(g, m), pieces.take<Full>(width), at_once, context, width, taps);
     }
   }
 };

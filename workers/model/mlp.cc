@@ -27,7 +27,9 @@ struct NormMlp final : Op {
   double flops() const override {
     return product_flops(normed.rows, normed.width, before) + product_flops(normed.rows, inner, normed.width);
   }
-  std::size_t scratch_floats() const override { return normed.block * (2 * normed.width + before + inner); }
+  std::size_t scratch_bytes() const override {
+    return 2 * normed.room() + room_for<Real>(normed.block * before) + room_for<Real>(normed.block * inner);
+  }
 
   // What f gives, from the kept values.
   const Real* activated(const Memory& m, const Real* kept, Real* room, std::size_t count) const {
@@ -53,37 +55,38 @@ struct NormMlp final : Op {
   void forward(const Graph& g, Memory& m) const override {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      Real* h = g.value(m, hidden) + from * before;
-      Real* y = g.value(m, out) + from * width;
-      Real* product = g.scratch(m) + 2 * normed.block * width;  // what a product writes to should be in the cache
-      normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(*m.backend, product, g.scratch(m), g.read(m, up), count, width, before, false);
+      Pieces pieces(g, m);
+      Real *x = pieces.take(normed.block * width), *h = g.value(m, hidden) + from * before;
+      Real *product = pieces.take(normed.block * before), *a = pieces.take(normed.block * inner);
+      // What a product writes to should be in a CPU's cache; on a GPU a copy is dearer.
+      const bool direct = g.walk() == Walk::device && f != Activation::relu2;
+      if (direct) product = h;
+      normed.make(g, m, x, from, count);
+      kernels::linear_forward(*m.backend, product, x, g.read(m, up), count, width, before);
       if (f == Activation::relu2) {
         m.backend->relu2_forward(h, product, count * inner);
-      } else {
-        std::memcpy(h, product, count * before * sizeof(Real));
+      } else if (!direct) {
+        copy(m, h, product, count * before);
       }
-      const Real* a = activated(m, h, product + normed.block * before, count);
-      std::memcpy(y, g.read(m, normed.in) + from * width, count * width * sizeof(Real));
-      kernels::linear_forward(*m.backend, y, a, g.read(m, down), count, inner, width, true);
+      kernels::linear_forward(*m.backend, g.value(m, out) + from * width, activated(m, h, a, count), g.read(m, down),
+                              count, inner, width, g.read(m, normed.in) + from * width);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      Real* x = g.scratch(m);
-      Real* dx = x + normed.block * width;
-      Real* dbefore = dx + normed.block * width;
-      Real* room = dbefore + normed.block * before;
+      Pieces pieces(g, m);
+      Real *x = pieces.take(normed.block * width), *dx = pieces.take(normed.block * width),
+           *dbefore = pieces.take(normed.block * before), *room = pieces.take(normed.block * inner);
       const Real* h = g.read(m, hidden) + from * before;
       const Real* dy = g.gradient(m, out) + from * width;
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, down), dy, activated(m, h, room, count), count, inner,
-                                       width, adds[2] || from > 0);
+      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, down), dy, activated(m, h, room, count),
+                                       count, inner, width, adds[2] || from > 0);
       Real* dactivated = f == Activation::swiglu ? room : dbefore;
       kernels::linear_backward_input(*m.backend, dactivated, dy, g.read(m, down), count, inner, width, false);
       pass_back_f(m, dbefore, dactivated, h, count);
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, up), dbefore, x, count, width, before,
+      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, up), dbefore, x, count, width, before,
                                        adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dbefore, g.read(m, up), count, width, before, false);
       pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);

@@ -16,12 +16,14 @@ struct Embedding final : Op {
   Ids writes() const override { return {out}; }
   Ids needed_by_backward() const override { return {}; }
   double flops() const override { return 0; }
+  std::size_t scratch_bytes() const override { return room_for<Full>(kernels::embedding_scratch(rows, width)); }
   void forward(const Graph& g, Memory& m) const override {
     m.backend->embedding_forward(g.value(m, out), m.inputs, g.read(m, table), rows, width);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     begin_gradient(g, m, table, adds[0]);
-    m.backend->embedding_backward(g.gradient(m, table), m.inputs, g.gradient(m, out), rows, width);
+    m.backend->embedding_backward(g.parameter_gradient(m, table), m.inputs, m.order, g.gradient(m, out),
+                                  Pieces(g, m).take<Full>(kernels::embedding_scratch(rows, width)), rows, width);
   }
 };
 
@@ -36,11 +38,11 @@ struct RmsNorm final : Op {
   Ids needed_by_backward() const override { return {in, rstd}; }
   double flops() const override { return 4.0 * static_cast<double>(rows * width); }
   void forward(const Graph& g, Memory& m) const override {
-    m.backend->rmsnorm_forward(g.value(m, out), g.value(m, rstd), g.read(m, in), rows, width);
+    m.backend->rmsnorm_forward(g.value(m, out), g.full_value(m, rstd), g.read(m, in), rows, width);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    m.backend->rmsnorm_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), g.read(m, rstd), rows, width,
-                                adds[0]);
+    m.backend->rmsnorm_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), g.read_full(m, rstd), rows,
+                                width, adds[0]);
   }
 };
 
@@ -55,7 +57,7 @@ struct ResidualLinear final : Op {
         rows(g.tensor(o).rows),
         inputs(g.tensor(i).columns),
         outputs(g.tensor(o).columns),
-        block(block_rows(rows, std::max(inputs, outputs))) {}
+        block(block_rows(g, rows, std::max(inputs, outputs))) {}
   const char* kind() const override { return "mixer out"; }
   Ids reads() const override { return {in, weights, residual}; }
   Ids writes() const override { return {out}; }
@@ -63,10 +65,8 @@ struct ResidualLinear final : Op {
   double flops() const override { return product_flops(rows, inputs, outputs); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
-      Real* to = g.value(m, out) + from * outputs;
-      std::memcpy(to, g.read(m, residual) + from * outputs, count * outputs * sizeof(Real));
-      kernels::linear_forward(*m.backend, to, g.read(m, in) + from * inputs, g.read(m, weights), count, inputs, outputs,
-                              true);
+      kernels::linear_forward(*m.backend, g.value(m, out) + from * outputs, g.read(m, in) + from * inputs,
+                              g.read(m, weights), count, inputs, outputs, g.read(m, residual) + from * outputs);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
@@ -74,8 +74,8 @@ struct ResidualLinear final : Op {
       const Real* dout = g.gradient(m, out) + from * outputs;
       kernels::linear_backward_input(*m.backend, g.gradient(m, in) + from * inputs, dout, g.read(m, weights), count,
                                      inputs, outputs, adds[0]);
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, g.read(m, in) + from * inputs, count,
-                                       inputs, outputs, adds[1] || from > 0);
+      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dout,
+                                       g.read(m, in) + from * inputs, count, inputs, outputs, adds[1] || from > 0);
       pass_on(m, g.gradient(m, residual) + from * outputs, dout, count * outputs, adds[2]);
     });
   }
@@ -93,22 +93,23 @@ struct NormLinear final : Op {
   Ids writes() const override { return {out, normed.rstd}; }
   Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
   double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
-  std::size_t scratch_floats() const override { return 2 * normed.block * normed.width; }
+  std::size_t scratch_bytes() const override { return 2 * normed.room(); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      normed.make(g, m, g.scratch(m), from, count);
-      kernels::linear_forward(*m.backend, g.value(m, out) + from * outputs, g.scratch(m), g.read(m, weights), count,
-                              normed.width, outputs, false);
+      Real* x = Pieces(g, m).take(normed.block * normed.width);
+      normed.make(g, m, x, from, count);
+      kernels::linear_forward(*m.backend, g.value(m, out) + from * outputs, x, g.read(m, weights), count, normed.width,
+                              outputs);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      Real* x = g.scratch(m);
-      Real* dx = x + normed.block * normed.width;
+      Pieces pieces(g, m);
+      Real *x = pieces.take(normed.block * normed.width), *dx = pieces.take(normed.block * normed.width);
       const Real* dout = g.gradient(m, out) + from * outputs;
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(*m.backend, g.gradient(m, weights), dout, x, count, normed.width, outputs,
-                                       adds[1] || from > 0);
+      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dout, x, count, normed.width,
+                                       outputs, adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dout, g.read(m, weights), count, normed.width, outputs, false);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
@@ -126,12 +127,12 @@ struct Blend final : Op {
   Ids needed_by_backward() const override { return {a, b}; }
   double flops() const override { return 3.0 * static_cast<double>(count); }
   void forward(const Graph& g, Memory& m) const override {
-    m.backend->blend_forward(g.value(m, out), g.read(m, a), g.read(m, b), g.read(m, shares), count);
+    m.backend->blend_forward(g.value(m, out), g.read(m, a), g.read(m, b), g.read_full(m, shares), count);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     begin_gradient(g, m, shares, adds[2]);
-    m.backend->blend_backward(g.gradient(m, a), g.gradient(m, b), g.gradient(m, shares), g.gradient(m, out),
-                              g.read(m, a), g.read(m, b), g.read(m, shares), count, adds[0], adds[1]);
+    m.backend->blend_backward(g.gradient(m, a), g.gradient(m, b), g.parameter_gradient(m, shares), g.gradient(m, out),
+                              g.read(m, a), g.read(m, b), g.read_full(m, shares), count, adds[0], adds[1]);
   }
 };
 

@@ -26,7 +26,7 @@ std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId o
 struct ValueEmbedding {
   TensorId table, gate;
 };
-std::unique_ptr<Op> norm_qkv(const Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
+std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
                              TensorId weights, kernels::AttentionShape shape, double base,
                              std::optional<ValueEmbedding> embedding = std::nullopt);
 
@@ -42,13 +42,14 @@ std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, Ten
 // out = shares[0] * a + shares[1] * b
 std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares);
 
-// Cross-entropy of norm(in) * weights^T against Memory::targets. The logits exist for a block of rows at a time. With
-// gradients wanted (Memory::loss_scale above 0), backward computes loss and gradients in one pass, and forward nothing.
-// `softcap` c above 0: a logit x becomes c * tanh(x / c).
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId rstd, TensorId in, TensorId weights, Real softcap);
+// Cross-entropy of norm(in) * weights^T against Memory::targets, in nats by row. The logits exist for a block of rows at
+// a time. With gradients wanted (Memory::loss_scale above 0), backward computes losses and gradients in one pass, and
+// forward nothing. `softcap` c above 0: a logit x becomes c * tanh(x / c).
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId losses, TensorId rstd, TensorId in, TensorId weights,
+                                   Full softcap);
 // The same logits, all of them, without a way back.
 std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
-                              Real softcap);
+                              Full softcap);
 
 }  // namespace OVERNIGHT_PRECISION
 }  // namespace overnight::workers

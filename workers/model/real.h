@@ -1,10 +1,16 @@
-// The numbers that graphs compute with. Programs train on floats; tests build the same files a second time on doubles,
-// with OVERNIGHT_EXACT, to see how much of a difference is rounding: both stand side by side in one program, since what
-// depends on the numbers lives in a namespace named after them.
+// The numbers that graphs compute with, of two kinds (kernels/kernels.h): Real for what is much, Full for what is summed
+// or kept. On a CPU, and on a GPU in full precision, both are floats. The same files are built again with
+// OVERNIGHT_MIXED, on bfloat16 with floats, for GPUs, and in tests with OVERNIGHT_EXACT, on doubles, to see how much of
+// a difference is rounding: all stand side by side in one program, since what depends on the numbers lives in a
+// namespace named after them.
 #pragma once
 
-#ifdef OVERNIGHT_EXACT
+#include "kernels/bfloat16.h"
+
+#if defined(OVERNIGHT_EXACT)
 #define OVERNIGHT_PRECISION exact
+#elif defined(OVERNIGHT_MIXED)
+#define OVERNIGHT_PRECISION mixed
 #else
 #define OVERNIGHT_PRECISION single
 #endif
@@ -12,10 +18,15 @@
 namespace overnight::workers {
 inline namespace OVERNIGHT_PRECISION {
 
-#ifdef OVERNIGHT_EXACT
+#if defined(OVERNIGHT_EXACT)
 using Real = double;
+using Full = double;
+#elif defined(OVERNIGHT_MIXED)
+using Real = kernels::bfloat16;
+using Full = float;
 #else
 using Real = float;
+using Full = float;
 #endif
 
 }  // namespace OVERNIGHT_PRECISION

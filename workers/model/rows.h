@@ -1,9 +1,9 @@
-// What ops share that walk blocks of rows: how many rows fit the cache, gradients that are added or begun, and
-// normalised rows that are made again in backward. Private to the ops of this folder.
+// What ops share that walk blocks of rows: how many rows they take at once, pieces of the scratch, gradients that are
+// added or begun, and normalised rows that are made again in backward. Private to the ops of this folder.
 #pragma once
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "workers/model/graph.h"
@@ -16,8 +16,12 @@ using Ids = std::vector<TensorId>;
 inline constexpr std::size_t block_floats =
     131072;  // of the widest tensor: half a MiB, to stay in the second-level cache
 inline constexpr std::size_t block_rows_min = 64, block_rows_max = 512;  // fewer would waste the packing of the weights
+// On a GPU: what two ops hand on should stay in its cache of some tens of MB, and a product must fill it. Not measured.
+inline constexpr std::size_t device_block_numbers = std::size_t{1} << 24, device_block_rows_min = 2048;
 
-inline std::size_t block_rows(std::size_t rows, std::size_t widest) {
+inline std::size_t block_rows(const Graph& graph, std::size_t rows, std::size_t widest) {
+  if (graph.walk() == Walk::device)
+    return std::min(rows, std::max(device_block_numbers / widest / 128 * 128, device_block_rows_min));
   return std::min(rows, std::clamp(block_floats / widest / 16 * 16, block_rows_min, block_rows_max));
 }
 
@@ -31,18 +35,39 @@ inline double product_flops(std::size_t rows, std::size_t inputs, std::size_t ou
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inputs) * static_cast<double>(outputs);
 }
 
+// Takes pieces of the shared scratch, one after the other; scratch_bytes adds up room_for of the same.
+template <typename Number>
+constexpr std::size_t room_for(std::size_t count) {
+  return room(count * sizeof(Number));
+}
+class Pieces {
+ public:
+  Pieces(const Graph& graph, Memory& memory) : at_(static_cast<std::byte*>(graph.scratch(memory))) {}
+  template <typename Number = Real>
+  Number* take(std::size_t count) {
+    return reinterpret_cast<Number*>(std::exchange(at_, at_ + room_for<Number>(count)));
+  }
+
+ private:
+  std::byte* at_;
+};
+
+inline void copy(const Memory& m, Real* to, const Real* from, std::size_t count) {
+  m.backend->copy(to, from, count * sizeof(Real));
+}
+
 // to = from, or to += from.
 inline void pass_on(const Memory& m, Real* to, const Real* from, std::size_t count, bool add) {
   if (add) {
     m.backend->add(to, from, count);
   } else {
-    std::memcpy(to, from, count * sizeof(Real));
+    copy(m, to, from, count);
   }
 }
 
 // A parameter's gradient that ops add to begins at zero, if nobody has written it.
 inline void begin_gradient(const Graph& g, Memory& m, TensorId parameter, bool adds) {
-  if (!adds) std::memset(g.gradient(m, parameter), 0, g.tensor(parameter).count() * sizeof(Real));
+  if (!adds) m.backend->zero(g.parameter_gradient(m, parameter), g.tensor(parameter).count() * sizeof(Full));
 }
 
 // What follows a norm: the block of normalised rows, made again in backward, and its gradient's way back.
@@ -54,13 +79,14 @@ struct NormedRows {
         in(i),
         rows(g.tensor(i).rows),
         width(g.tensor(i).columns),
-        block(block_rows(rows, std::max(width, widest))) {}
+        block(block_rows(g, rows, std::max(width, widest))) {}
+  std::size_t room() const { return room_for<Real>(block * width); }
   void make(const Graph& g, Memory& m, Real* to, std::size_t from, std::size_t count) const {
-    m.backend->rmsnorm_forward(to, g.value(m, rstd) + from, g.read(m, in) + from * width, count, width);
+    m.backend->rmsnorm_forward(to, g.full_value(m, rstd) + from, g.read(m, in) + from * width, count, width);
   }
   void pass_back(const Graph& g, Memory& m, const Real* d, std::size_t from, std::size_t count, bool add) const {
     m.backend->rmsnorm_backward(g.gradient(m, in) + from * width, d, g.read(m, in) + from * width,
-                                g.read(m, rstd) + from, count, width, add);
+                                g.read_full(m, rstd) + from, count, width, add);
   }
 };
 

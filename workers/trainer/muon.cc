@@ -89,11 +89,11 @@ void orthogonalize(const kernels::Backend& backend, float* matrix, std::size_t r
   for (std::size_t i = 0; i < count; ++i) x[i] *= scale;
   for (std::size_t step = 0; step < orthogonalizer_steps; ++step) {
     const Polynomial p = by == Orthogonalizer::polar_express ? polar_express[step] : newton_schulz;
-    backend.product(gram, s.low, {x, s.high, 1}, {x, 1, s.high}, s.low, s.low, s.high, false);
-    backend.product(mixed, s.low, {gram, s.low, 1}, {gram, s.low, 1}, s.low, s.low, s.low, false);
+    backend.product(gram, s.low, {x, s.high, 1}, {x, 1, s.high}, s.low, s.low, s.high, nullptr);
+    backend.product(mixed, s.low, {gram, s.low, 1}, {gram, s.low, 1}, s.low, s.low, s.low, nullptr);
     for (std::size_t i = 0; i < square; ++i) mixed[i] = p.b * gram[i] + p.c * mixed[i];
     for (std::size_t i = 0; i < count; ++i) next[i] = p.a * x[i];
-    backend.product(next, s.high, {mixed, s.low, 1}, {x, s.high, 1}, s.low, s.high, s.low, true);
+    backend.product(next, s.high, {mixed, s.low, 1}, {x, s.high, 1}, s.low, s.high, s.low, next);
     std::swap(x, next);
   }
   if (s.tall) {

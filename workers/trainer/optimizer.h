@@ -11,36 +11,26 @@
 
 #include "workers/model/block.h"
 #include "workers/model/graph.h"
-#include "workers/trainer/schedule.h"
+#include "workers/trainer/optimizer_settings.h"
 
 namespace overnight::workers {
 
-// Of one group of parameters. Below 0 (a rate: 0) the common one holds.
-struct GroupSettings {
-  double rate = 0;
-  double beta1 = -1, beta2 = -1, epsilon = -1, decay = -1;
+// A part of one tensor that is worked on at once: a whole matrix by Muon, or a piece by AdamW.
+struct OptimizerUnit {
+  const Tensor* tensor;
+  std::size_t at, count;  // in the parameters
+  std::size_t second_at;  // in the second moments
+  ParameterGroup group;
+  bool whole;  // by Muon
 };
 
-struct OptimizerSettings {
-  std::string optimizer = "adamw";  // of matrices: "adamw" or "muon"
-  double learning_rate = 4e-3;      // of what has no rate of its own
-  double width_factor = 1;          // of the rates of embedding and head; see TrainingSettings::scale_rates
-  double embedding_scale = 1.0;     // factor of the learning rate for embedding and head, without their own
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;         // of AdamW
-  double weight_decay = 0.02;                               // of matrices; other groups have none but their own
-  GroupSettings matrix, embedding, head, scalar, residual;  // their rates: see rate_of
-  std::string decay_schedule = "fixed";                     // or "linear", "cosine": falls to nothing over the training
-  std::string orthogonalizer = "polar";                     // of Muon: or "newton-schulz"
-  Momentum momentum;                                        // of Muon
-  double muon_beta2 = 0.95;                                 // of NorMuon; 0: without it
-  double clip = 1.0;                                        // largest norm of the gradient; 0: none
-  double ema = 0;  // above 0: the model is a running mean of its weights with this factor, such as 0.999
+// All units of a model, in the order of its parameters; AdamW's pieces have at most `piece` numbers. The tensors are the
+// graph's.
+struct OptimizerLayout {
+  std::vector<OptimizerUnit> units;
+  std::size_t second_floats = 0;  // Muon has one for each row or column
 };
-
-inline constexpr double muon_rate_default = 0.02;
-
-// Empty, or why no such optimizer can be.
-std::string why_impossible(const OptimizerSettings& settings);
+OptimizerLayout layout_of(const Graph& graph, const OptimizerSettings& settings, std::size_t piece);
 
 // Bytes beside parameters and gradients, for so many threads.
 std::size_t optimizer_bytes(const Graph& graph, const OptimizerSettings& settings, std::size_t threads);
@@ -52,13 +42,9 @@ class Optimizer {
  public:
   Optimizer(const Graph& graph, const OptimizerSettings& settings, std::size_t threads);
 
-  struct Moment {
-    double factor = 1;         // of all rates: the schedule's
-    double progress = 0;       // of the training, 0 to 1
-    double gradient_norm = 0;  // over all parameters
-  };
-  // Begins the next step; then each unit is worked on once, by any thread.
-  void begin(const Moment& moment);
+  // Begins the next step, with the schedule's factor of all rates, the training's progress from 0 to 1, and the
+  // gradient's norm over all parameters; then each unit is worked on once, by any thread.
+  void begin(double factor, double progress, double gradient_norm);
   std::size_t units() const { return units_.size(); }
   void work(std::size_t unit, std::size_t thread, float* parameters, const float* gradients);
 
@@ -79,27 +65,16 @@ class Optimizer {
   const float* result(const float* parameters) const { return settings_.ema > 0 ? average_.get() : parameters; }
 
  private:
-  struct Unit {
-    const Tensor* tensor;
-    std::size_t at, count;  // in the parameters
-    std::size_t second_at;  // in the second moments
-    ParameterGroup group;
-    bool whole;  // by Muon
-  };
-  const GroupSettings& group_of(const Unit& unit) const;
-  // Of a group without one: the learning rate; of embedding and head times embedding_scale; of matrices under Muon
-  // muon_rate_default.
-  double rate_of(ParameterGroup group) const;
-  double decay_of(const Unit& unit) const;
-  void adamw(const Unit& unit, float* parameters, const float* gradients);
-  void muon(const Unit& unit, std::size_t thread, float* parameters, const float* gradients);
+  void adamw(const OptimizerUnit& unit, float* parameters, const float* gradients);
+  void muon(const OptimizerUnit& unit, std::size_t thread, float* parameters, const float* gradients);
 
   OptimizerSettings settings_;
   std::size_t floats_, second_floats_;
-  std::vector<Unit> units_;  // the dearest first
+  std::vector<OptimizerUnit> units_;  // the dearest first
   Block first_, second_, average_;
   std::vector<Block> scratch_;  // one per thread
-  Moment moment_;
+  kernels::StepNumbers numbers_;
+  float gradient_scale_ = 1;
   std::int64_t step_ = 0;
 };
 

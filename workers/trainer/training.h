@@ -1,6 +1,7 @@
-// One training from a config to a checkpoint: lanes (one per thread, each with its part of the batch and memory of its
-// own), the optimizer, the schedule. A resource; owns its threads. Deterministic: with a budget in steps the same seed
-// gives the same bits for any number of threads; other bits for another number of lanes or another instruction set.
+// One training from a config to a checkpoint: lanes (parts of the batch; on a CPU one per thread, with memory of its
+// own), the optimizer, the schedule. A resource; owns its threads. Deterministic on a CPU: with a budget in steps the
+// same seed gives the same bits for any number of threads; other bits for another number of lanes or another
+// instruction set. On a GPU where TrainingSettings::deterministic asks for it.
 #pragma once
 
 #include <atomic>
@@ -15,7 +16,7 @@
 #include "workers/corpus/corpus.h"
 #include "workers/model/config.h"
 #include "workers/model/language_model.h"
-#include "workers/trainer/optimizer.h"
+#include "workers/trainer/optimizer_settings.h"
 #include "workers/trainer/schedule.h"
 
 namespace overnight::workers {
@@ -37,12 +38,18 @@ struct TrainingSettings {
   std::int64_t threads = 1;
   std::int64_t lanes = 0;         // 0: see lanes_of
   std::int64_t memory_limit = 0;  // in bytes; 0: what the machine has
+
+  std::string device = "auto";          // where to train: "cpu", "cuda", or a GPU if there is one
+  std::string precision = "bfloat16";   // of a GPU's matrices and activations: or "float"
+  std::int64_t deterministic = 0;       // 1: a rerun on the same GPU gives the same bits
 };
 
 // Into how many parts a batch is cut, whose gradients are summed in order. If not set: as many as threads under a
 // budget in time, where no rerun is the same anyway; two under a budget in steps, so that it is the same on every
 // machine.
 std::int64_t lanes_of(const TrainingSettings& settings);
+
+MatrixInit matrix_init_of(const TrainingSettings& settings);
 
 // Works out what is given in other words: width and heads from aspect and head_size, batch from batch_tokens.
 // Idempotent.
@@ -66,12 +73,17 @@ struct ProfileLine {
   std::string kind;
   double forward_seconds = 0, backward_seconds = 0;
   double flops = 0;  // forward and backward, of all steps
+  double moved = 0;  // of a GPU: the least bytes that they must read and write
 };
+
+class Engine;
 
 class Training {
  public:
   // Large models take a while to begin: once `stopped` says so, what was made is of no use.
-  Training(const TrainingSettings& settings, const Documents& documents, const Stopped& stopped = {});
+  // On `device`, or if it is null by threads of the CPU.
+  Training(const TrainingSettings& settings, const Documents& documents, const Stopped& stopped = {},
+           kernels::Device* device = nullptr);
   ~Training();
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
@@ -100,8 +112,8 @@ class Training {
   const float* parameters() const;  // what the training leaves: the running mean of weights where one is wanted
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  TrainingSettings settings_;
+  std::unique_ptr<Engine> engine_;
 };
 
 }  // namespace overnight::workers

@@ -23,7 +23,7 @@ Documents some_documents() {
 constexpr ModelConfig tiny{.depth = 1, .width = 16, .heads = 2, .context = 32};
 
 std::vector<float> parameters_of(const ModelConfig& config, float scale) {
-  const LanguageModel model = make_language_model(config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, 1, ModelUse::inference);
   std::vector<float> parameters(model.graph.parameter_floats());
   initialize(model.graph, parameters.data(), 2);
   for (std::size_t i = 0; i < parameters.size(); ++i)
@@ -130,7 +130,7 @@ TEST(BitsPerByte, AreTheSameWhenAConstantIsAddedToAllLogitsOfARow) {
   const auto rows = rows_of(segments_of(documents, 1 << 20), 32);
   auto parameters = parameters_of(tiny, 0.3f);
   const double plain = bits_per_byte(tiny, parameters.data(), documents, rows, 4)->value;
-  const LanguageModel model = make_language_model(tiny, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(tiny, 1, ModelUse::inference);
   for (const Tensor& tensor : model.graph.tensors()) {
     if (tensor.name != "head") continue;
     for (std::size_t i = 0; i < tensor.count(); ++i)

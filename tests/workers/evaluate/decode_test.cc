@@ -12,7 +12,7 @@ const ModelConfig tiny_writer{
     .depth = 1, .width = 16, .heads = 2, .context = 32, .mixer = "M", .state = 4, .mamba_head = 8, .chunk = 8};
 
 std::vector<float> fresh_parameters(const ModelConfig& config) {
-  const LanguageModel model = make_language_model(config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, 1, ModelUse::inference);
   std::vector<float> parameters(model.graph.parameter_floats());
   initialize(model.graph, parameters.data(), 5);
   for (float& value : parameters) value *= 3;  // opinions

@@ -49,7 +49,7 @@ class Checkpoint : public testing::Test {
   }
 
   LanguageModel model_ =
-      make_language_model({.depth = 1, .width = 8, .heads = 2, .context = 8}, 1, Graph::Purpose::inference);
+      make_language_model({.depth = 1, .width = 8, .heads = 2, .context = 8}, 1, ModelUse::inference);
   std::vector<float> parameters_ = std::vector<float>(model_.graph.parameter_floats());
   fs::path folder_, file_;
   std::string bytes_, data_;
@@ -146,7 +146,7 @@ TEST_F(Checkpoint, RefusesFieldsOfAnotherType) {
 // A file of this size cannot hold the model that its config promises: nothing is allocated for it.
 TEST_F(Checkpoint, OfAHugeModelIsRefusedBeforeMemoryIsTaken) {
   const LanguageModel huge =
-      make_language_model({.depth = 128, .width = 16384, .heads = 64, .context = 8}, 1, Graph::Purpose::inference);
+      make_language_model({.depth = 128, .width = 16384, .heads = 64, .context = 8}, 1, ModelUse::inference);
   EXPECT_FALSE(read_checkpoint(file_, huge.graph));
 }
 

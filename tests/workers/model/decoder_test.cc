@@ -42,9 +42,9 @@ std::vector<float> parameters_of(const Graph& graph) {
 
 TEST_P(Decoders, GiveTheLogitsOfTheParallelModel) {
   const ModelConfig& config = GetParam();
-  const LanguageModel model = make_language_model(config, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(config, 1, ModelUse::inference);
   const std::vector<float> parameters = parameters_of(model.graph);
-  std::vector<float> arena(model.graph.arena_floats(), std::nanf(""));
+  std::vector<std::byte> arena(model.graph.arena_bytes(), std::byte{0xff});
   std::vector<std::int32_t> tokens;
   for (std::int32_t i = 0; i < config.context; ++i) tokens.push_back(i * i % 11);
   Memory memory{.backend = &kernels::cpu_backend(), .parameters = parameters.data(), .arena = arena.data()};
@@ -64,7 +64,7 @@ TEST_P(Decoders, GiveTheLogitsOfTheParallelModel) {
 
 TEST(Decoder, AttentionCarriesMoreWithEveryTokenAndAStateDoesNot) {
   const auto bytes_at = [](const ModelConfig& config, std::size_t tokens) {
-    const LanguageModel model = make_language_model(config, 1, Graph::Purpose::inference);
+    const LanguageModel model = make_language_model(config, 1, ModelUse::inference);
     const std::vector<float> parameters = parameters_of(model.graph);
     Decoder decoder(config, parameters.data(), 2000);
     decoder.pretend(tokens);

@@ -18,7 +18,7 @@ INSTANTIATE_TEST_SUITE_P(Of, LanguageModels, testing::ValuesIn(every_kind()), ki
 // A plan that gave two living buffers the same place would change the numbers.
 TEST_P(LanguageModels, InferenceGivesTheLossOfTraining) {
   Machine training(GetParam(), kernels::cpu_backend()),
-      inference(GetParam(), kernels::cpu_backend(), Graph::Purpose::inference);
+      inference(GetParam(), kernels::cpu_backend(), ModelUse::inference);
   const double expected = training.loss();
   inference.loss();
   const float* logits = inference.model.graph.read(inference.memory, inference.model.logits);
@@ -66,8 +66,9 @@ TEST(LanguageModel, ASequenceHasTheSameLossInABatchOfAnySize) {
   const ModelConfig config{.depth = 1, .width = 16, .heads = 2, .context = 32};
   std::vector<double> losses;
   for (const std::size_t sequences : {1u, 21u}) {  // 672 rows: more than one block
-    LanguageModel model = make_language_model(config, sequences, Graph::Purpose::training);
-    std::vector<float> parameters(model.graph.parameter_floats()), arena(model.graph.arena_floats(), std::nanf(""));
+    LanguageModel model = make_language_model(config, sequences, ModelUse::training);
+    std::vector<float> parameters(model.graph.parameter_floats());
+    std::vector<std::byte> arena(model.graph.arena_bytes(), std::byte{0xff});
     initialize(model.graph, parameters.data(), 3);
     std::vector<std::int32_t> inputs, targets(sequences * 32, -1);
     for (std::size_t i = 0; i < sequences * 32; ++i) inputs.push_back(static_cast<std::int32_t>(i % 32 * 7 % 256));
@@ -76,13 +77,13 @@ TEST(LanguageModel, ASequenceHasTheSameLossInABatchOfAnySize) {
     memory.inputs = inputs.data();
     memory.targets = targets.data();
     model.graph.forward(memory);
-    losses.push_back(memory.loss);
+    losses.push_back(sum_of_losses(model, memory));
   }
   EXPECT_NEAR(losses[0], losses[1], 1e-3);
 }
 
 TEST(LanguageModel, StartsAtTheLossOfAGuess) {
-  LanguageModel model = make_language_model(tiny, batch, Graph::Purpose::training);
+  LanguageModel model = make_language_model(tiny, batch, ModelUse::training);
   Machine machine(tiny, kernels::cpu_backend());
   initialize(model.graph, machine.parameters.data(), 1);
   EXPECT_NEAR(machine.loss() / 15, std::log(11.0), 0.05);
@@ -93,7 +94,7 @@ TEST(LanguageModel, MatricesBeginWithOneVarianceByEachWayOfDrawing) {
   ModelConfig config = tiny;
   config.width = 48;
   config.heads = 4;
-  const LanguageModel model = make_language_model(config, batch, Graph::Purpose::training);
+  const LanguageModel model = make_language_model(config, batch, ModelUse::training);
   for (const MatrixInit init : {MatrixInit::uniform, MatrixInit::normal, MatrixInit::orthogonal}) {
     std::vector<float> parameters(model.graph.parameter_floats());
     initialize(model.graph, parameters.data(), 3, init, 0.5);
@@ -112,7 +113,7 @@ TEST(LanguageModel, MatricesBeginWithOneVarianceByEachWayOfDrawing) {
 }
 
 TEST(LanguageModel, OrthogonalMatricesHaveRowsOrColumnsAtRightAngles) {
-  const LanguageModel model = make_language_model(tiny, batch, Graph::Purpose::training);
+  const LanguageModel model = make_language_model(tiny, batch, ModelUse::training);
   std::vector<float> parameters(model.graph.parameter_floats());
   initialize(model.graph, parameters.data(), 3, MatrixInit::orthogonal);
   for (const Tensor& tensor : model.graph.tensors()) {
@@ -128,7 +129,7 @@ TEST(LanguageModel, OrthogonalMatricesHaveRowsOrColumnsAtRightAngles) {
 }
 
 TEST(LanguageModel, TheYardstickModelHas852224Parameters) {
-  const LanguageModel model = make_language_model(ModelConfig{}, 1, Graph::Purpose::inference);
+  const LanguageModel model = make_language_model(ModelConfig{}, 1, ModelUse::inference);
   std::size_t count = 0;
   for (const Tensor& tensor : model.graph.tensors()) count += tensor.parameter ? tensor.count() : 0;
   EXPECT_EQ(count, 852224u);
@@ -136,8 +137,8 @@ TEST(LanguageModel, TheYardstickModelHas852224Parameters) {
 
 }  // namespace
 
-StepTaken step_in_floats(const ModelConfig& config) {
-  Machine machine(config, kernels::cpu_backend());
+StepTaken step_in_floats(const ModelConfig& config, bool rounded) {
+  Machine machine(config, kernels::cpu_backend(), ModelUse::training, Walk::cache, rounded);
   const double loss = machine.step();
   return {loss, {machine.gradients.begin(), machine.gradients.end()}};
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -59,37 +60,59 @@ inline std::string kind_name(const testing::TestParamInfo<ModelConfig>& one) {
   return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") + std::to_string(one.index);
 }
 
+// The same with sums long enough that what bfloat16 loses in each number falls out.
+inline ModelConfig larger(ModelConfig config) {
+  config.width = 48, config.context = config.mixer == "A" ? 64 : 32;
+  if (config.short_window > 0) config.short_window = 20;
+  if (config.mixer != "A") config.state = 16, config.mamba_head = 12, config.chunk = 16;
+  return config;
+}
+
 // A loss and its gradients, laid out as the graph's parameters are.
 struct StepTaken {
   double loss;
   std::vector<double> gradients;
 };
-StepTaken step_in_floats(const ModelConfig& config);  // language_model_test.cc; of the best table of this machine
+StepTaken step_in_floats(const ModelConfig& config, bool rounded = false);  // language_model_test.cc; of the best table of this machine
 
 inline namespace OVERNIGHT_PRECISION {
 
 struct Machine {
   LanguageModel model;
-  std::vector<Real> parameters, gradients, arena;
-  std::vector<std::int32_t> inputs, targets;
+  std::vector<Full> parameters, gradients;
+  std::vector<Real> weights;
+  std::vector<std::byte> arena;
+  std::vector<std::int32_t> inputs, targets, order;
   Memory memory;
 
-  Machine(const ModelConfig& config, const kernels::BackendOf<Real>& backend,
-          Graph::Purpose purpose = Graph::Purpose::training)
-      : model(make_language_model(config, batch, purpose)),
+  // What is not written is not a number. `rounded`: parameters that bfloat16 holds exactly.
+  Machine(const ModelConfig& config, const kernels::BackendOf<Real, Full>& backend,
+          ModelUse use = ModelUse::training, Walk walk = Walk::cache, bool rounded = false)
+      : model(make_language_model(config, batch, use, walk)),
         parameters(model.graph.parameter_floats()),
-        gradients(model.graph.parameter_floats(), std::numeric_limits<Real>::quiet_NaN()),
-        arena(model.graph.arena_floats(), std::numeric_limits<Real>::quiet_NaN()) {
+        gradients(model.graph.parameter_floats(), std::numeric_limits<Full>::quiet_NaN()),
+        arena(model.graph.arena_bytes(), std::byte{0xff}) {
     initialize(model.graph, parameters.data(), 3);
     // Where the first step has zeros, gradients would not be seen. In floats and doubles the same numbers.
     for (std::size_t i = 0; i < parameters.size(); ++i)
-      parameters[i] = static_cast<float>(parameters[i]) + 0.2f * std::sin(static_cast<float>(i));
-    for (std::size_t i = 0; i < batch * 8; ++i) {
+      parameters[i] = static_cast<float>(parameters[i]) +
+                      (rounded ? 0.05f * std::sin(static_cast<float>(i * i % 1009)) : 0.2f * std::sin(static_cast<float>(i)));
+    if (rounded) {
+      for (Full& one : parameters) one = static_cast<float>(kernels::bfloat16(static_cast<float>(one)));
+    }
+    for (std::size_t i = 0; i < batch * static_cast<std::size_t>(config.context); ++i) {
       inputs.push_back(static_cast<std::int32_t>(i * 7 % 11));
       targets.push_back(i == 5 ? -1 : static_cast<std::int32_t>((i * 5 + 1) % 11));
+      order.push_back(static_cast<std::int32_t>(i));
     }
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+      return inputs[static_cast<std::size_t>(a)] < inputs[static_cast<std::size_t>(b)];
+    });
+    for (const Full one : parameters) weights.push_back(static_cast<Real>(one));
     memory.backend = &backend;
     memory.parameters = parameters.data();
+    memory.weights = weights.data();
+    memory.order = order.data();
     memory.parameter_gradients = gradients.data();
     memory.arena = arena.data();
     memory.inputs = inputs.data();
@@ -99,7 +122,7 @@ struct Machine {
   double loss() {
     memory.loss_scale = 0;
     model.graph.forward(memory);
-    return memory.loss;
+    return sum_of_losses(model, memory);
   }
 
   // The loss again, and the gradients of all parameters.
@@ -107,7 +130,7 @@ struct Machine {
     memory.loss_scale = 1;
     model.graph.forward(memory);
     model.graph.backward(memory);
-    return memory.loss;
+    return sum_of_losses(model, memory);
   }
 };
 

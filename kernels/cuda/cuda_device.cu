@@ -1,0 +1,183 @@
+// The device of a CUDA program: its stream, memory, graphs, events.
+#include "kernels/cuda/best_product.cuh"
+#include "kernels/cuda/device.h"
+
+namespace overnight::kernels {
+namespace cuda {
+
+static_assert(LibraryProducts::workspace_bytes <= workspace_bytes);
+extern const BackendOf<float> float_table;
+extern const BackendOf<bfloat16, float> bfloat16_table;
+extern const DeviceOps cuda_ops;
+
+namespace {
+
+thread_local LibraryProducts* current_library = nullptr;
+
+void check_memory(cudaError_t status, const char* what, std::size_t bytes) {
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is no failure of what comes next
+    throw DeviceOutOfMemory(std::string(what) + ": " + std::to_string(bytes) + " bytes of GPU memory are not there");
+  }
+  check(status, what);
+}
+
+class Graph final : public Device::Recording {
+ public:
+  Graph(cudaStream_t stream, const std::function<void()>& launches) : stream_(stream) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "record");
+    cudaGraph_t graph = nullptr;
+    try {
+      launches();
+    } catch (...) {
+      cudaStreamEndCapture(stream, &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      throw;
+    }
+    check(cudaStreamEndCapture(stream, &graph), "record");
+    const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "record");
+  }
+  ~Graph() override {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+  }
+  void play() override { check(cudaGraphLaunch(graph_, stream_), "play"); }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(const cudaDeviceProp& properties) : name_(properties.name) {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
+    void* workspace = nullptr;
+    check_memory(cudaMalloc(&workspace, workspace_bytes), "workspace", workspace_bytes);
+    products_ = std::make_unique<LibraryProducts>(name_, stream_, workspace);
+    launching = {.stream = stream_, .workspace = workspace};
+    current_library = products_.get();
+  }
+  ~CudaDevice() override {
+    cudaStreamSynchronize(stream_);
+    current_library = nullptr;
+    products_.reset();
+    cudaFree(launching.workspace);
+    cudaStreamDestroy(stream_);
+    launching = {};
+  }
+
+  DeviceFacts facts() const override {
+    std::size_t free = 0, all = 0;
+    int driver = 0, runtime = 0;
+    check(cudaMemGetInfo(&free, &all), "memory");
+    check(cudaDriverGetVersion(&driver), "driver");
+    check(cudaRuntimeGetVersion(&runtime), "runtime");
+    const auto dotted = [](int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); };
+    return {name_, "CUDA " + dotted(runtime) + ", driver for CUDA " + dotted(driver) + ", cuBLASLt " + products_->version(), all, free};
+  }
+
+  const BackendOf<float>& floats() const override { return float_table; }
+  const BackendOf<bfloat16, float>& bfloat16s() const override { return bfloat16_table; }
+  const DeviceOps& ops() const override { return cuda_ops; }
+
+  void* allocate(std::size_t bytes) override {
+    void* made = nullptr;
+    check_memory(cudaMalloc(&made, bytes), "allocate", bytes);
+    return made;
+  }
+  void release(void* memory) override { cudaFree(memory); }
+  void* allocate_host(std::size_t bytes) override {
+    void* made = nullptr;
+    check_memory(cudaMallocHost(&made, bytes), "allocate on the host", bytes);
+    return made;
+  }
+  void release_host(void* memory) override { cudaFreeHost(memory); }
+
+  void to_device(void* to, const void* from, std::size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copy to the device");
+  }
+  void to_host(void* to, const void* from, std::size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "copy to the host");
+  }
+  void zero(void* at, std::size_t bytes) override { check(cudaMemsetAsync(at, 0, bytes, stream_), "zero"); }
+  void wait() override { check(cudaStreamSynchronize(stream_), "wait"); }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& launches) override { return std::make_unique<Graph>(stream_, launches); }
+  void tune(bool on) override { products_->tune(on); }
+  void be_deterministic(bool on) override { launching.deterministic = on; }
+
+  Peaks measure_peaks() override {
+    constexpr std::size_t side = 4096, bytes = std::size_t{256} << 20;  // far more than a cache holds
+    const DeviceArray<float> room(*this, 3 * side * side);
+    const DeviceArray<unsigned char> copied(*this, 2 * bytes);
+    auto* numbers = reinterpret_cast<bfloat16*>(room.get());
+    // Numbers of all kinds: products of zeros take less power, and so less time.
+    each("measure", 2 * side * side, [=] __device__(std::size_t i) { numbers[i] = static_cast<float>(i * 2654435761u % 1021) / 1021 - 0.5f; });
+    const auto product = [&](auto* a) {
+      using Real = std::remove_pointer_t<decltype(a)>;
+      BestProducts::batched(a + 2 * side * side, side, MatrixOf<Real>{a, side, 1}, MatrixOf<Real>{a + side * side, 1, side}, side, side, side, nullptr, 1, 0, {});
+    };
+    constexpr double flops = 2.0 * side * side * side;
+    Peaks peaks;
+    peaks.bfloat16_flops = flops / seconds_of([&] { product(numbers); });
+    float* floats = room.get();
+    each("measure", 2 * side * side, [=] __device__(std::size_t i) { floats[i] = static_cast<float>(i * 2654435761u % 1021) / 1021 - 0.5f; });
+    peaks.float_flops = flops / seconds_of([&] { product(floats); });
+    peaks.bytes = 2.0 * bytes / seconds_of([&] { copy(copied.get() + bytes, copied.get(), bytes); });
+    return peaks;
+  }
+
+ private:
+  // The shortest of a few runs, after one that does not count.
+  template <typename Work>
+  double seconds_of(const Work& work) {
+    constexpr int runs = 8;
+    cudaEvent_t began, ended;
+    check(cudaEventCreate(&began), "measure");
+    check(cudaEventCreate(&ended), "measure");
+    work();
+    float best = INFINITY;
+    for (int i = 0; i < runs; ++i) {
+      check(cudaEventRecord(began, stream_), "measure");
+      work();
+      check(cudaEventRecord(ended, stream_), "measure");
+      check(cudaEventSynchronize(ended), "measure");
+      float took = 0;
+      check(cudaEventElapsedTime(&took, began, ended), "measure");
+      best = std::min(best, took);
+    }
+    cudaEventDestroy(began);
+    cudaEventDestroy(ended);
+    return std::max(1e-9, static_cast<double>(best) * 1e-3);
+  }
+
+  std::string name_;
+  cudaStream_t stream_ = nullptr;
+  std::unique_ptr<LibraryProducts> products_;
+};
+
+}  // namespace
+
+LibraryProducts* library_products() { return current_library; }
+
+}  // namespace cuda
+
+OpenedDevice open_device() {
+  int count = 0;
+  if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess)
+    return {nullptr, std::string("CUDA finds no GPU: ") + cudaGetErrorString(status)};
+  if (count == 0) return {nullptr, "CUDA finds no GPU"};
+  try {
+    cudaDeviceProp properties{};
+    cuda::check(cudaGetDeviceProperties(&properties, 0), "properties");
+    if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs"};
+    cuda::check(cudaSetDevice(0), "set device");
+    return {std::make_unique<cuda::CudaDevice>(properties), ""};
+  } catch (const DeviceError& failed) {
+    return {nullptr, failed.what()};
+  }
+}
+
+}  // namespace overnight::kernels

@@ -1,0 +1,8 @@
+// What programs without CUDA find instead of a GPU.
+#include "kernels/device.h"
+
+namespace overnight::kernels {
+
+OpenedDevice open_device() { return {nullptr, "this program was built without CUDA"}; }
+
+}  // namespace overnight::kernels
