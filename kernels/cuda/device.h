@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
@@ -90,8 +90,12 @@ __host__ __device__ constexpr std::size_t blocks_of(std::size_t count, std::size
 template <typename Value>
 Value* workspace() {
 #ifndef __CUDACC__
-  thread_local std::vector<std::uint64_t> room(workspace_bytes / 8);
-  if (launching.workspace == nullptr) launching.workspace = room.data();
+  struct Room {  // that is not held before it is written
+    void* at = std::calloc(workspace_bytes, 1);
+    ~Room() { std::free(at); }
+  };
+  thread_local const Room room;
+  if (launching.workspace == nullptr) launching.workspace = room.at;
 #endif
   return static_cast<Value*>(launching.workspace);
 }

@@ -31,8 +31,9 @@ template <typename Value, typename Take>
 void sum_of(const char* name, const float* values, std::size_t count, Value value, Take take) {
   static_assert(sum_blocks <= block_threads);
   double* parts = workspace<double>();
-  launch(name, sum_parts_kernel<Value>, dim3(sum_blocks), dim3(block_threads), 0, parts, values, count, value);
-  launch(name, sum_whole_kernel<Take>, dim3(1), dim3(block_threads), 0, static_cast<const double*>(parts), std::size_t{sum_blocks}, take);
+  const std::size_t blocks = std::min<std::size_t>(sum_blocks, std::max<std::size_t>(1, blocks_of(count, block_threads)));
+  launch(name, sum_parts_kernel<Value>, dim3(static_cast<unsigned>(blocks)), dim3(block_threads), 0, parts, values, count, value);
+  launch(name, sum_whole_kernel<Take>, dim3(1), dim3(block_threads), 0, static_cast<const double*>(parts), blocks, take);
 }
 
 inline void add_total(double* sum, const float* values, std::size_t count) {
@@ -104,10 +105,10 @@ struct MuonRoom {
   }
 };
 
-// Sum of a matrix's partial sums, by each thread for itself.
+// Sum of a matrix's partial sums, one of each block, by each thread for itself.
 __device__ inline float sum_of_parts(const float* sums, std::size_t matrix) {
   float sum = 0;
-  for (std::size_t i = 0; i < MuonStack::sums_max; ++i) sum += sums[matrix * MuonStack::sums_max + i];
+  for (std::size_t i = 0; i < gridDim.x; ++i) sum += sums[matrix * MuonStack::sums_max + i];
   return sum;
 }
 
@@ -117,7 +118,7 @@ static __global__ void muon_momentum_kernel(OptimizerBlocks b, MuonStack s, cons
   const std::size_t matrix = blockIdx.y, size = s.rows * s.columns, begin = s.at[matrix];
   const float beta = numbers->momentum, scale = gradient_scale(*numbers, *norm);
   float squares = 0;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += MuonStack::sums_max * blockDim.x) {
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += static_cast<std::size_t>(gridDim.x) * blockDim.x) {
     const float d = b.gradients[begin + i] * scale, momentum = beta * b.first[begin + i] + (1 - beta) * d, update = beta * momentum + (1 - beta) * d;
     b.first[begin + i] = momentum;
     room.x[matrix * size + i] = update;
@@ -131,7 +132,7 @@ static __global__ void muon_momentum_kernel(OptimizerBlocks b, MuonStack s, cons
 static __global__ void muon_scale_kernel(MuonStack s, MuonRoom room) {
   const std::size_t matrix = blockIdx.y, size = s.rows * s.columns;
   const float factor = 1 / ((s.polar_express ? polar_safety : 1.0f) * sqrt(sum_of_parts(room.sums, matrix)) + norm_tiny);
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += MuonStack::sums_max * blockDim.x) {
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += static_cast<std::size_t>(gridDim.x) * blockDim.x) {
     bfloat16& x = room.x[matrix * size + i];
     x = x * factor;
   }
@@ -178,7 +179,7 @@ static __global__ void muon_apply_kernel(OptimizerBlocks b, MuonStack s, const S
   const float scale = room.sums[matrix * MuonStack::sums_max], ratio = static_cast<float>(s.rows) / static_cast<float>(s.columns),
               rate = numbers->muon_rate * sqrt(ratio > 1 ? ratio : 1.0f);
   const float* factors = room.factors + matrix * 2 * s.lines();
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += MuonStack::sums_max * blockDim.x) {
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += static_cast<std::size_t>(gridDim.x) * blockDim.x) {
     const std::size_t line = by_row ? i / s.columns : i % s.columns;
     const float update = room.x[matrix * size + i] * factors[line] * scale, weight = b.parameters[begin + i];
     put_weight(b, *numbers, begin + i, weight - rate * (update + (update * weight >= 0 ? numbers->muon_decay * weight : 0.0f)));
@@ -208,7 +209,7 @@ void muon(const OptimizerBlocks& blocks, const MuonStack& s, const StepNumbers* 
   if (s.count == 0) return;
   MuonRoom room(s, scratch);
   const auto count = static_cast<unsigned>(s.count);
-  const dim3 grid(MuonStack::sums_max, count);
+  const dim3 grid(static_cast<unsigned>(std::min(MuonStack::sums_max, blocks_of(s.rows * s.columns, block_threads))), count);
   launch("muon, momentum", muon_momentum_kernel, grid, dim3(block_threads), 0, blocks, s, numbers, norm, room);
   launch("muon, scale", muon_scale_kernel, grid, dim3(block_threads), 0, s, room);
   for (const OddPolynomial& step : polar_express) orthogonalize_step<Products>(s, room, s.polar_express ? step : newton_schulz);

@@ -7,6 +7,7 @@
 #include "budgets/invariant.h"
 #include "workers/model/block.h"
 #include "workers/model/crew.h"
+#include "workers/model/device_model.h"
 
 namespace overnight::workers {
 namespace {
@@ -111,6 +112,28 @@ std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch) {
   return make_language_model(config, batch, ModelUse::inference).graph.arena_bytes();
 }
 
+namespace {
+
+// Of the bits of each row: their sum by the bytes that they count, if all are finite.
+budgets::Result<BitsPerByte, std::string> summed(const std::vector<double>& bits, const Documents& documents,
+                                                 const std::vector<Row>& rows) {
+  BitsPerByte result;
+  double sum = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!std::isfinite(bits[i])) {
+      return budgets::unexpected("the model's logits are not finite for bytes " + std::to_string(rows[i].count_from) +
+                                 " to " + std::to_string(rows[i].to) + " of " + documents.names[rows[i].document]);
+    }
+    sum += bits[i];
+    for (std::size_t t = rows[i].count_from; t < rows[i].to; ++t)
+      result.bytes += static_cast<std::int64_t>(documents.bytes_of(documents.tokens[rows[i].document][t + 1]));
+  }
+  result.value = result.bytes == 0 ? 0 : sum / static_cast<double>(result.bytes);
+  return result;
+}
+
+}  // namespace
+
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, std::size_t threads) {
@@ -133,19 +156,47 @@ budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& confi
         bits[first + b] = bits_of_row(logits + b * context * width, width, rows[first + b], documents);
     }
   });
-  BitsPerByte result;
-  double sum = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!std::isfinite(bits[i])) {
-      return budgets::unexpected("the model's logits are not finite for bytes " + std::to_string(rows[i].count_from) +
-                                 " to " + std::to_string(rows[i].to) + " of " + documents.names[rows[i].document]);
+  return summed(bits, documents, rows);
+}
+
+budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
+                                                        const Documents& documents, const std::vector<Row>& rows,
+                                                        std::size_t batch, bool rounded, kernels::Device& device) {
+  const auto context = static_cast<std::size_t>(config.context);
+  const std::size_t count = make_language_model(config, 1, ModelUse::scoring).graph.parameter_floats(),
+                    tokens = batch * context;
+  const auto model = make_device_model(config, batch, ModelUse::scoring, rounded, device);
+  const kernels::DeviceArray<float> there(device, count);
+  const kernels::DeviceArray<kernels::bfloat16> weights(device, rounded ? count : 0);
+  const kernels::DeviceArray<std::int32_t> given(device, 2 * tokens);
+  const kernels::HostArray<std::int32_t> told(device, 2 * tokens);
+  const kernels::HostArray<float> losses(device, tokens);
+  device.to_device(there.get(), parameters, count * sizeof(float));
+  if (rounded) device.ops().narrow(weights.get(), there.get(), count);
+  std::vector<double> bits(rows.size());
+  for (std::size_t first = 0; first < rows.size(); first += batch) {
+    const std::size_t here = std::min(batch, rows.size() - first);
+    std::fill_n(told.get(), tokens, document_start);
+    std::fill_n(told.get() + tokens, tokens, -1);
+    for (std::size_t b = 0; b < here; ++b) {
+      const Row& row = rows[first + b];
+      const auto& all = documents.tokens[row.document];
+      for (std::size_t t = row.from; t < row.to; ++t) told.get()[b * context + t - row.from] = all[t];
+      for (std::size_t t = row.count_from; t < row.to; ++t) told.get()[tokens + b * context + t - row.from] = all[t + 1];
     }
-    sum += bits[i];
-    for (std::size_t t = rows[i].count_from; t < rows[i].to; ++t)
-      result.bytes += static_cast<std::int64_t>(documents.bytes_of(documents.tokens[rows[i].document][t + 1]));
+    device.to_device(given.get(), told.get(), told.bytes());
+    model->run({.parameters = there.get(),
+                .weights = weights.get(),
+                .inputs = given.get(),
+                .targets = given.get() + tokens});
+    device.to_host(losses.get(), model->losses(), losses.bytes());
+    device.wait();
+    for (std::size_t b = 0; b < here; ++b) {
+      for (std::size_t t = 0; t < context; ++t)
+        bits[first + b] += static_cast<double>(losses.get()[b * context + t]) / std::numbers::ln2;
+    }
   }
-  result.value = result.bytes == 0 ? 0 : sum / static_cast<double>(result.bytes);
-  return result;
+  return summed(bits, documents, rows);
 }
 
 }  // namespace overnight::workers

@@ -1,5 +1,5 @@
-// Bits per byte of a model on held-out documents: the score. Takes logits and does its own normalisation, in double
-// precision; never asks the model for its loss.
+// Bits per byte of a model on held-out documents: the score. On a CPU it takes logits and does its own normalisation, in
+// double precision; on a GPU, in floats, what is scored with is this program's own too, never the model's.
 //
 // Protocol, fixed: which bytes count depends on the documents alone (segments), never on the model, so that scores of
 // models with different contexts are about the same bytes. A segment is walked in rows of `context` tokens, each
@@ -13,6 +13,7 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/device.h"
 #include "workers/corpus/corpus.h"
 #include "workers/model/checkpoint.h"
 #include "workers/model/language_model.h"
@@ -54,6 +55,10 @@ struct BitsPerByte {
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, std::size_t threads = 1);
+// The same by a GPU: in floats, or in bfloat16 with what that costs in precision. Throws DeviceOutOfMemory.
+budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
+                                                        const Documents& documents, const std::vector<Row>& rows,
+                                                        std::size_t batch, bool rounded, kernels::Device& device);
 
 // What one thread of it needs, in bytes, beside the parameters.
 std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch);

@@ -23,18 +23,20 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t bytes_default = 120'000;  // bytes scored unless --full: a few seconds on one core
-constexpr std::size_t batch_rows = 8;
+constexpr std::size_t batch_rows = 8, device_batch_tokens = 131072;
 constexpr std::size_t config_bytes_max = 65536;
 constexpr std::size_t length_max = 1 << 20, prompt_bytes_max = 1 << 16;
 constexpr double decode_seconds = 0.5;  // at each length
 const std::vector<std::size_t> decode_lengths{1024, 8192, 32768};
 constexpr std::string_view valued_options[] = {"--bytes",       "--data", "--length",
-                                               "--temperature", "--seed", "--generate"};
+                                               "--temperature", "--seed", "--generate",
+                                               "--device",      "--precision"};
 
 struct Options {
   fs::path artifacts, data = ".corpus/split/validation";
   std::size_t bytes = bytes_default;
   bool full = false;
+  std::string device = "auto", precision = "bfloat16";
   enum class Work { score, decode, generate } work = Work::score;
   std::string prompt;
   Sampling sampling;
@@ -48,14 +50,15 @@ int complain(const std::string& why) {
 int usage(int code) {
   std::fprintf(
       code == 0 ? stdout : stderr,
-      "usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full]\n"
+      "usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full] [--device cpu|cuda|auto] "
+      "[--precision bfloat16|float]\n"
       "       overnight-eval ARTIFACTS --decode\n"
       "       overnight-eval ARTIFACTS --generate TEXT [--length N] [--temperature X] [--seed N]\n"
       "       overnight-eval --prepare CORPUS OUT     lay the splits out as OUT/train, OUT/validation, OUT/holdout\n"
       "Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR "
       "(*.txt):\n"
       "an even choice of about N bytes (%zu unless said), or all of them with --full. OVERNIGHT_EVAL_DATA says the "
-      "same as --data.\n"
+      "same as --data. --device auto takes a GPU if there is one; --precision is that of its matrices.\n"
       "--decode reads token by token: tokens per second on one thread and bytes of carried state behind 1k, 8k and "
       "32k\n"
       "tokens. --generate prints TEXT and what the model writes behind it (N tokens, 400 unless said).\n",
@@ -124,15 +127,25 @@ budgets::Result<Loaded, std::string> load(const fs::path& artifacts,
 int evaluate(const Options& options) {
   const auto documents = read_documents(options.data);
   if (!documents) return complain(documents.error());
+  kernels::OpenedDevice place;
+  if (options.device != "cpu") place = kernels::open_device();
+  if (options.device == "cuda" && place.device == nullptr)
+    return complain("there is no GPU to score on: " + place.why_not);
   const std::size_t threads = threads_given();
-  const auto loaded =
-      load(options.artifacts, [&](const ModelConfig& config) { return threads * scoring_bytes(config, batch_rows); });
+  const auto loaded = load(options.artifacts, [&](const ModelConfig& config) {
+    return place.device != nullptr ? 0 : threads * scoring_bytes(config, batch_rows);
+  });
   if (!loaded) return complain(loaded.error());
   const auto segments = segments_of(*documents, options.full ? documents->bytes() : options.bytes);
   const InTokens tokens = in_tokens(*documents, segments, loaded->tokenizer);
   const std::vector<Row> rows = rows_of(tokens.segments, static_cast<std::size_t>(loaded->config.context));
+  const auto context = static_cast<std::size_t>(loaded->config.context);
   const auto score =
-      bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows, batch_rows, threads);
+      place.device != nullptr
+          ? bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows,
+                          std::clamp<std::size_t>(device_batch_tokens / context, 1, std::max<std::size_t>(1, rows.size())),
+                          options.precision == "bfloat16", *place.device)
+          : bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows, batch_rows, threads);
   if (!score) {
     std::fprintf(stderr, "overnight-eval: no score: %s\n", score.error().c_str());
     return 1;
@@ -187,6 +200,10 @@ std::string set_option(Options& options, const std::string& name, const std::str
   if (name == "--bytes" && (!read_number(value, options.bytes) || options.bytes == 0))
     return wrong("a number of bytes");
   if (name == "--data") options.data = value;
+  if (name == "--device" && value != "cpu" && value != "cuda" && value != "auto") return wrong("cpu, cuda or auto");
+  if (name == "--precision" && value != "bfloat16" && value != "float") return wrong("bfloat16 or float");
+  if (name == "--device") options.device = value;
+  if (name == "--precision") options.precision = value;
   if (name == "--length" && (!read_number(value, options.sampling.length) || options.sampling.length > length_max))
     return wrong("a number of tokens up to 1048576");
   if (name == "--temperature" &&
@@ -241,6 +258,9 @@ int main(int argc, char** argv) {
     return overnight::workers::run(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "overnight-eval: not enough memory for this model\n");
+    return 3;
+  } catch (const overnight::kernels::DeviceOutOfMemory& failed) {
+    std::fprintf(stderr, "overnight-eval: not enough GPU memory for this model: %s\n", failed.what());
     return 3;
   } catch (const std::exception& failed) {  // a file that can be opened and not read: a folder, a device
     std::fprintf(stderr, "overnight-eval: %s\n", failed.what());

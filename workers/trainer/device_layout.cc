@@ -55,7 +55,7 @@ std::uint64_t device_bytes(const TrainingSettings& settings) {
   if (settings.optimizer.ema > 0) bytes += room_of<float>(parameters);
   bytes += room_of<kernels::AdamWPiece>(layout.pieces.size()) + room_of<std::byte>(layout.muon_scratch_bytes);
   for (const ShapeStack& stack : layout.stacks) bytes += 2 * room_of<std::uint64_t>(stack.at.size());
-  return bytes + 3 * room_of<std::int32_t>(tokens) + room_of<kernels::StepNumbers>(1) + room_of<float>(1) +
+  return bytes + room_of<std::int32_t>(3 * tokens) + room_of<kernels::StepNumbers>(1) + room_of<float>(1) +
          room_of<double>(1);
 }
 

@@ -18,7 +18,7 @@
 #include "workers/model/memory.h"
 #include "workers/trainer/options.h"
 #include "workers/trainer/plan.h"
-#include "workers/trainer/product_speed.h"
+#include "workers/trainer/place.h"
 #include "workers/trainer/texts.h"
 #include "workers/trainer/time_budget.h"
 
@@ -87,7 +87,7 @@ int save(const Options& options, const Training& training, const Tokenizer& toke
 
 // Steps until the budget is over or a stop is asked for. Empty, or why the training failed.
 std::string take_steps(Training& training, const TrainingSettings& s, Clock::time_point began,
-                       const Training::Position& position, double products, Metrics& metrics) {
+                       const Training::Position& position, const Place& place, Metrics& metrics) {
   const TimeBudget budget{s.steps, s.seconds};
   const auto elapsed = [&] { return position.seconds + std::chrono::duration<double>(Clock::now() - began).count(); };
   const auto tokens_per_step = static_cast<double>(s.batch * s.model.context);
@@ -108,8 +108,8 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
     if (Clock::now() - told < progress_every) continue;
     told = Clock::now();
     const double rate = static_cast<double>(step - position.steps) * tokens_per_step / (now - position.seconds);
-    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f, %.0f %% of sgemm\n", static_cast<long long>(step),
-                now, smooth, rate, 100 * rate * flops_per_token / products);
+    std::printf("step %lld  %.1f s  train_loss %.4f  tokens/s %.0f, %s\n", static_cast<long long>(step), now, smooth,
+                rate, share_of_peak(rate * flops_per_token, place).c_str());
     std::fflush(stdout);
     metrics.tell("train_loss", smooth, step);
   }
@@ -124,6 +124,7 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
               static_cast<double>(step) * tokens_per_step, smooth, rate, stop_asked ? ", stopped by a signal" : "");
   metrics.tell("train_loss", smooth, step);
   metrics.tell("tokens_per_second", rate, step);
+  if (place.device != nullptr) metrics.tell("mfu", rate * flops_per_token / place.flops, step);
   return "";
 }
 
@@ -145,8 +146,8 @@ int train(Options& options, Clock::time_point began) {
     return 0;
   };
   // First: what it leaves in memory is a part of the program.
-  const double products = product_speed(static_cast<std::size_t>(options.settings.threads),
-                                        options.plan_only ? plan_peak_seconds : peak_seconds);
+  const auto place = find_place(options.settings, options.plan_only ? plan_peak_seconds : peak_seconds);
+  if (!place) return complain(place.error());
   const std::uint64_t program = memory_held();
   if (std::string why = why_too_large_at_all(options); !why.empty()) return complain(why);
   const auto texts = read_texts(options, stopped);
@@ -158,7 +159,7 @@ int train(Options& options, Clock::time_point began) {
   const std::string too_large = why_too_large(memory.bytes(), limit, memory_held());
   if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
-    print_plan(options, memory, products);
+    print_plan(options, memory, *place);
     return 0;
   }
   if (std::string why = prepare_artifacts(options); !why.empty()) return complain(why);
@@ -168,7 +169,7 @@ int train(Options& options, Clock::time_point began) {
   Training training(options.settings, texts->documents, [&] {
     cut_short = cut_short || stop_asked || (!goes_on && options.settings.init == "orthogonal" && stopped());
     return cut_short;
-  });
+  }, place->device.get());
   if (stop_asked && goes_on) return untouched();
   if (stop_asked || cut_short) return complain(stopped_early);
   if (options.profile) training.take_profile();
@@ -180,14 +181,14 @@ int train(Options& options, Clock::time_point began) {
     position = *loaded;
     std::printf("goes on after %lld steps, %.1f s\n", static_cast<long long>(position.steps), position.seconds);
   }
-  if (std::string why = take_steps(training, options.settings, began, position, products, metrics); !why.empty())
+  if (std::string why = take_steps(training, options.settings, began, position, *place, metrics); !why.empty())
     return complain(why);
   if (!training.finite()) return complain("the weights are not finite after the last step: the training has diverged");
   if (options.resume) {
     const double trained = position.seconds + std::chrono::duration<double>(Clock::now() - began).count();
     if (auto saved = training.save_state(state, trained); !saved) return complain(saved.error());
   }
-  if (options.profile) print_profile(training.profile());
+  if (options.profile) print_profile(training.profile(), *place);
   return save(options, training, texts->tokenizer);
 }
 
@@ -224,6 +225,10 @@ int main(int argc, char** argv) {
     return overnight::workers::run(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "overnight-train: not enough memory for this model and batch (see --plan)\n");
+    return 3;
+  } catch (const overnight::kernels::DeviceOutOfMemory& failed) {
+    std::fprintf(stderr, "overnight-train: not enough GPU memory for this model and batch (see --plan): %s\n",
+                 failed.what());
     return 3;
   } catch (const std::exception& failed) {  // a file that can be opened and not read: a folder, a device
     std::fprintf(stderr, "overnight-train: %s\n", failed.what());

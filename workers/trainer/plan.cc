@@ -33,7 +33,31 @@ std::string why_too_large_at_all(const Options& options) {
   return why.empty() ? "" : "this model and batch cannot be trained here: " + why;
 }
 
-void print_plan(const Options& options, const MemoryPlan& memory, double products) {
+namespace {
+
+void print_place(const TrainingSettings& settings, const TrainingPlan& plan, const Place& place) {
+  if (place.device == nullptr) {
+    std::printf("device            the CPU%s\n",
+                place.why_no_device.empty() ? "" : (" (" + place.why_no_device + ")").c_str());
+    std::printf("threads           %lld, lanes %lld\n", static_cast<long long>(settings.threads),
+                static_cast<long long>(lanes_of(settings)));
+    std::printf("kernels           %s\n", kernels::cpu_backend().name);
+    std::printf("sgemm             %.1f GFLOP/s by OpenBLAS %s, measured now\n", place.flops / 1e9,
+                kernels::blas_core());
+    return;
+  }
+  std::printf("device            %s, %s\n", place.facts.name.c_str(), place.facts.version.c_str());
+  std::printf("GPU memory        %.1f MiB of %.1f MiB free\n", mebibytes(plan.device_bytes),
+              mebibytes(place.facts.memory_free));
+  std::printf("precision         %s, lanes %lld\n", settings.precision.c_str(),
+              static_cast<long long>(settings.lanes));
+  std::printf("products          %.1f TFLOP/s, copies %.2f TB/s, measured now\n", place.flops / 1e12,
+              place.bytes / 1e12);
+}
+
+}  // namespace
+
+void print_plan(const Options& options, const MemoryPlan& memory, const Place& place) {
   const TrainingSettings& settings = options.settings;
   const TrainingPlan plan = plan_of(settings);
   std::printf("parameters        %zu\n", plan.parameters);
@@ -46,23 +70,38 @@ void print_plan(const Options& options, const MemoryPlan& memory, double product
     if (share > 0.0005) std::printf("  %-15s %.1f %%\n", kind.c_str(), 100 * share);
   }
   std::printf("tokens per step   %zu\n", plan.tokens_per_step);
-  std::printf("threads           %lld, lanes %lld\n", static_cast<long long>(settings.threads),
-              static_cast<long long>(lanes_of(settings)));
-  std::printf("kernels           %s\n", kernels::cpu_backend().name);
-  std::printf("sgemm             %.1f GFLOP/s by OpenBLAS %s, measured now\n", products / 1e9, kernels::blas_core());
-  std::printf("expected          %.0f tokens/s, at %.0f %% of that\n", usual_share * products / plan.flops_per_token,
-              100 * usual_share);
+  print_place(settings, plan, place);
+  if (place.device == nullptr)  // of a GPU no share is known yet
+    std::printf("expected          %.0f tokens/s, at %.0f %% of that\n",
+                usual_share * place.flops / plan.flops_per_token, 100 * usual_share);
 }
 
-// Where the CPU time went, the most expensive kind of op first.
-void print_profile(const std::vector<ProfileLine>& lines) {
+std::string share_of_peak(double flops, const Place& place) {
+  char text[80];
+  if (place.device == nullptr) {
+    std::snprintf(text, sizeof text, "%.0f %% of sgemm", 100 * flops / place.flops);
+  } else {
+    std::snprintf(text, sizeof text, "MFU %.1f %% of %.0f TFLOP/s", 100 * flops / place.flops, place.flops / 1e12);
+  }
+  return text;
+}
+
+// Where the time went, the most expensive kind of op first: the CPU's, or a GPU's with how near each op came to what
+// its arithmetic, or the bytes that it must move, would take at the measured peaks.
+void print_profile(const std::vector<ProfileLine>& lines, const Place& place) {
   double total = 0;
   for (const ProfileLine& line : lines) total += line.forward_seconds + line.backward_seconds;
-  std::printf("%-20s %7s %10s %10s %9s\n", "op", "share", "forward s", "backward s", "GFLOP/s");
+  std::printf("%-20s %7s %10s %10s %9s%s\n", "op", "share", "forward s", "backward s", "GFLOP/s",
+              place.device != nullptr ? "      GB/s  of roofline" : "");
   for (const ProfileLine& line : lines) {
-    const double seconds = line.forward_seconds + line.backward_seconds;
-    std::printf("%-20s %6.1f%% %10.2f %10.2f %9.1f\n", line.kind.c_str(), 100 * seconds / std::max(1e-9, total),
-                line.forward_seconds, line.backward_seconds, line.flops / std::max(1e-9, seconds) / 1e9);
+    const double seconds = std::max(1e-9, line.forward_seconds + line.backward_seconds);
+    std::printf("%-20s %6.1f%% %10.2f %10.2f %9.1f", line.kind.c_str(), 100 * seconds / std::max(1e-9, total),
+                line.forward_seconds, line.backward_seconds, line.flops / seconds / 1e9);
+    if (place.device != nullptr) {
+      const double least = std::max(line.flops / place.flops, line.moved / place.bytes);
+      std::printf(" %9.1f %11.1f%%", line.moved / seconds / 1e9, 100 * least / seconds);
+    }
+    std::printf("\n");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "workers/trainer/place.h"
 #include "workers/trainer/texts.h"
 
 namespace overnight::workers {
@@ -21,8 +22,10 @@ MemoryPlan memory_plan(const Options& options, const Texts& texts, std::uint64_t
 // whatever the documents turn out to be: asked before any are read.
 std::string why_too_large_at_all(const Options& options);
 
-// `products`: sgemm's speed here, in FLOP/s.
-void print_plan(const Options& options, const MemoryPlan& memory, double products);
-void print_profile(const std::vector<ProfileLine>& lines);
+void print_plan(const Options& options, const MemoryPlan& memory, const Place& place);
+void print_profile(const std::vector<ProfileLine>& lines, const Place& place);
+
+// "41 % of sgemm" for a training of so many FLOPs per second, or the share of a GPU's measured peak (MFU).
+std::string share_of_peak(double flops, const Place& place);
 
 }  // namespace overnight::workers

@@ -7,7 +7,7 @@
 
 #include "workers/model/block.h"
 #include "workers/model/checkpoint.h"
-#include "workers/model/device_model.h"
+#include "workers/trainer/device_layout.h"
 #include "workers/trainer/engine.h"
 #include "workers/trainer/optimizer.h"
 
@@ -69,6 +69,11 @@ std::string why_impossible(const TrainingSettings& s) {
   if (s.batch_tokens > 0 && s.batch_tokens % s.model.context != 0)
     return "batch_tokens " + std::to_string(s.batch_tokens) + " is not a multiple of the context, " +
            std::to_string(s.model.context);
+  if (s.device != "auto" && s.device != "cpu" && s.device != "cuda")
+    return "device \"" + s.device + "\" is not known; auto, cpu and cuda are";
+  if (s.precision != "bfloat16" && s.precision != "float")
+    return "precision \"" + s.precision + "\" is not known; bfloat16 and float are";
+  if (s.deterministic < 0 || s.deterministic > 1) return "deterministic is 0 or 1";
   if (s.steps < 0 || s.seconds < 0) return "steps and seconds must not be negative";
   if (s.steps > 0 && s.seconds > 0) return "the budget is given twice: steps and seconds";
   if (s.steps <= 0 && !(s.seconds > 0))
@@ -89,10 +94,17 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
   const LanguageModel model = make_language_model(settings.model, lane_batch, ModelUse::training);
   TrainingPlan plan;
   for (const Tensor& tensor : model.graph.tensors()) plan.parameters += tensor.parameter ? tensor.count() : 0;
-  plan.bytes = Block::bytes_of(model.graph.parameter_floats()) * (1 + lanes) +
-               Block::bytes_of(model.graph.arena_bytes() / sizeof(float)) * threads +
-               optimizer_bytes(model.graph, settings.optimizer, threads);
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
+  if (settings.device == "cuda") {
+    // Copies of what is carried, and two batches that are made ready.
+    plan.bytes = optimizer_bytes(model.graph, settings.optimizer, 0) +
+                 Block::bytes_of(model.graph.parameter_floats()) + 6 * sizeof(std::int32_t) * plan.tokens_per_step;
+    plan.device_bytes = device_bytes(settings);
+  } else {
+    plan.bytes = Block::bytes_of(model.graph.parameter_floats()) * (1 + lanes) +
+                 Block::bytes_of(model.graph.arena_bytes() / sizeof(float)) * threads +
+                 optimizer_bytes(model.graph, settings.optimizer, threads);
+  }
   const double of_ops = 3 * model.graph.forward_flops() * static_cast<double>(lanes),
                of_optimizer = optimizer_flops(model.graph, settings.optimizer), all = of_ops + of_optimizer;
   plan.flops_per_token = all / static_cast<double>(plan.tokens_per_step);

@@ -61,7 +61,8 @@ std::string why_impossible(const TrainingSettings& settings);
 // What is known before anything is allocated.
 struct TrainingPlan {
   std::size_t parameters = 0;
-  std::size_t bytes = 0;       // parameters, moments, gradients and all lanes' arenas
+  std::size_t bytes = 0;         // of this machine: parameters, moments, gradients and all lanes' arenas
+  std::size_t device_bytes = 0;  // of a GPU's memory
   double flops_per_token = 0;  // forward, backward, and the optimizer's
   std::size_t tokens_per_step = 0;
   std::map<std::string, double> flop_shares;  // by kind of op

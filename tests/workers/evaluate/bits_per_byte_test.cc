@@ -6,6 +6,8 @@
 #include <limits>
 #include <set>
 
+#include "tests/kernels/emulated_device.h"
+
 namespace overnight::workers {
 namespace {
 
@@ -199,6 +201,35 @@ TEST(BitsPerByte, DivideByTheBytesOfTheTextWhateverTheyAre) {
   const auto score = bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 1 << 20), 32), 4);
   EXPECT_EQ(score->bytes, 128);
   EXPECT_NEAR(score->value, std::log2(257.0), 1e-6);
+}
+
+// On the emulator's device: the same bytes, and the same bits up to what each precision loses.
+TEST(BitsPerByte, AGpuGivesTheScoreOfTheCpu) {
+  const Documents documents = some_documents();
+  ModelConfig config = tiny;
+  config.softcap = 15;
+  const std::vector<float> parameters = parameters_of(config, 0.1f);
+  const auto rows = rows_of(segments_of(documents, 400), 32);
+  const auto cpu = bits_per_byte(config, parameters.data(), documents, rows, 3);
+  ASSERT_TRUE(cpu);
+  const auto device = kernels::emulated_device();
+  for (const bool rounded : {false, true}) {
+    const auto score = bits_per_byte(config, parameters.data(), documents, rows, 5, rounded, *device);
+    ASSERT_TRUE(score) << score.error();
+    EXPECT_EQ(score->bytes, cpu->bytes);
+    EXPECT_NEAR(score->value, cpu->value, (rounded ? 3e-3 : 1e-5) * cpu->value);
+  }
+}
+
+TEST(BitsPerByte, AGpuGivesNoScoreToAModelThatOverflows) {
+  const Documents documents = some_documents();
+  std::vector<float> parameters = parameters_of(tiny, 0.1f);
+  for (float& one : parameters) one *= 1e30f;
+  const auto device = kernels::emulated_device();
+  const auto score = bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 100), 32), 2, false,
+                                   *device);
+  ASSERT_FALSE(score);
+  EXPECT_NE(score.error().find("not finite"), std::string::npos);
 }
 
 }  // namespace
