@@ -114,6 +114,7 @@ const AttentionShape attention_shapes[] = {
     {.batch = 1, .context = 70, .heads = 1, .head_size = 4},
     {.batch = 2, .context = 6, .heads = 2, .head_size = 6},
     {.batch = 1, .context = 1, .heads = 1, .head_size = 2},
+    {.batch = 1, .context = 9, .heads = 1, .head_size = 70},
     {.batch = 1, .context = 130, .heads = 2, .head_size = 2},
     {.batch = 2, .context = 5, .heads = 4, .head_size = 2, .kv_heads = 2},
     {.batch = 1, .context = 67, .heads = 3, .head_size = 2, .kv_heads = 1},
