@@ -35,6 +35,18 @@ __device__ inline float power_of_2(float x) {
 
 __device__ inline int lane() { return static_cast<int>(threadIdx.x % warp_threads); }
 
+// Which thread this is, in a way that the compiler must ask anew: it would keep what follows from it, places to copy from and to, in registers
+// that a loop has better use for.
+__device__ inline int thread_again() {
+#ifdef __CUDACC__
+  int thread;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+#else
+  return static_cast<int>(threadIdx.x);
+#endif
+}
+
 // ---- tiles: rows of `Size` numbers in shared memory ----
 
 // Where pack `pack` (8 numbers) of a row lies. Rows of 128 or 256 bytes begin in the same bank; so a row's packs are permuted by its number, and
@@ -47,20 +59,51 @@ __device__ int place(int row, int pack) {
 
 // Starts copies of rows [from, from + Rows) by `Threads` threads; zeros from row `end` on.
 template <int Size, int Rows, int Threads>
-__device__ void load_rows(bfloat16* tile, const bfloat16* rows, std::size_t stride, int from, int end, int thread) {
+__device__ void load_rows(bfloat16* tile, const bfloat16* rows, std::size_t stride, int from, int end) {
   constexpr int packs = Size / 8, rows_at_once = Threads / packs;
   static_assert(rows_at_once % 8 == 0 && Rows % rows_at_once == 0);
-  const int first = thread / packs, pack = thread % packs;
+  const int thread = thread_again(), first = thread / packs, pack = thread % packs;
   const bfloat16* source = rows + static_cast<std::size_t>(from + first) * stride + pack * 8;
 #pragma unroll
   for (int row = 0; row < Rows; row += rows_at_once)
     copy_async(tile + place<Size>(first, pack) + row * Size, source + static_cast<std::size_t>(row) * stride, from + first + row < end);
 }
 
-// d[16 M, 8 N] = a[16 M, Size] b[8 N, Size]^T of two tiles.
+// Rows of a tile that products have on their left again and again: in registers, if these are few, else loaded each time.
+template <int Size, int M>
+struct LeftRows {
+  static constexpr bool kept = Size <= 64;
+  const bfloat16* tile;
+  std::uint32_t parts[kept ? Size / 16 : 1][M][4];
+
+  __device__ void load(std::uint32_t (&part)[M][4], int k) const {
+    const int at = place<Size>(lane() % 16, lane() / 16) ^ 16 * k;
+#pragma unroll
+    for (int m = 0; m < M; ++m) load_matrices(part[m], tile + at + 16 * m * Size);
+  }
+  // Once the tile is there.
+  __device__ void keep() {
+    if constexpr (kept) {
+#pragma unroll
+      for (int k = 0; k < Size / 16; ++k) load(parts[k], k);
+    }
+  }
+  __device__ void get(std::uint32_t (&part)[M][4], int k) const {
+    if constexpr (kept) {
+#pragma unroll
+      for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) part[m][i] = parts[k][m][i];
+    } else {
+      load(part, k);
+    }
+  }
+};
+
+// d[16 M, 8 N] = a[16 M, Size] b[8 N, Size]^T, both of them tiles.
 template <int Size, int M, int N>
-__device__ void multiply_tiles(float (&d)[M][N][4], const bfloat16* a, const bfloat16* b) {
-  const int a_at = place<Size>(lane() % 16, lane() / 16), b_at = place<Size>(lane() % 8 + lane() / 16 * 8, lane() / 8 % 2);
+__device__ void multiply_tiles(float (&d)[M][N][4], const LeftRows<Size, M>& a, const bfloat16* b) {
+  const int b_at = place<Size>(lane() % 8 + lane() / 16 * 8, lane() / 8 % 2);
 #pragma unroll
   for (int m = 0; m < M; ++m)
 #pragma unroll
@@ -70,8 +113,7 @@ __device__ void multiply_tiles(float (&d)[M][N][4], const bfloat16* a, const bfl
 #pragma unroll
   for (int k = 0; k < Size / 16; ++k) {
     std::uint32_t left[M][4];
-#pragma unroll
-    for (int m = 0; m < M; ++m) load_matrices(left[m], a + (a_at ^ 16 * k) + 16 * m * Size);
+    a.get(left, k);
 #pragma unroll
     for (int n = 0; n < N; n += 2) {
       std::uint32_t both[4];
@@ -125,14 +167,14 @@ __device__ inline void store_pair(bfloat16* to, std::uint32_t both) { store(to, 
 template <int Size, int M>
 __device__ void store_rows(bfloat16* rows, std::size_t stride, int count, bfloat16* tile, const float (&d)[M][Size / 8][4], const float (&factors)[M][2]) {
   __syncwarp();
-  const int row = lane() / 4, column = lane() % 4 * 2;
+  const int own = place<Size>(lane() / 4, 0) + lane() % 4 * 2;
 #pragma unroll
   for (int m = 0; m < M; ++m)
 #pragma unroll
     for (int n = 0; n < Size / 8; ++n)
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        store_pair(tile + place<Size>(row, n) + (16 * m + 8 * half) * Size + column,
+        store_pair(tile + (own ^ 8 * n) + (16 * m + 8 * half) * Size,
                    packed(d[m][n][2 * half] * factors[m][half], d[m][n][2 * half + 1] * factors[m][half]));
   __syncwarp();
   constexpr int packs = Size / 8;
@@ -244,10 +286,16 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
   const bfloat16* rows = qkv + task.batch * s.context * at.stride;
   const float scale = log2_e / sqrtf(static_cast<float>(Size));
 
-  load_rows<Size, block_rows, threads>(queries, rows + at.query_at, at.stride, begin, end, thread);
-  load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, seen, end, thread);
+  load_rows<Size, block_rows, threads>(queries, rows + at.query_at, at.stride, begin, end);
+  load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, seen, end);
   close_copies();
   const int own = thread / static_cast<int>(warp_threads) * warp_rows, t = begin + own;
+  LeftRows<Size, 2> left{queries + own * Size, {}};
+  if constexpr (left.kept) {
+    wait_for_copies<0>();
+    __syncthreads();
+    left.keep();
+  }
   float sums[2][Size / 8][4] = {};
   Softmax softmax = {{{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}}, {}};
   for (int from = seen; from < end; from += other_rows) {
@@ -255,18 +303,18 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
     std::uint32_t weights[2][other_rows / 16][4];
     wait_for_copies<0>();
     __syncthreads();  // keys have come; all are done with the values before
-    load_rows<Size, other_rows, threads>(values, rows + at.value_at, at.stride, from, end, thread);
+    load_rows<Size, other_rows, threads>(values, rows + at.value_at, at.stride, from, end);
     close_copies();
     if (some) {
       float scores[2][other_rows / 8][4];
-      multiply_tiles<Size>(scores, queries + own * Size, keys);
+      multiply_tiles(scores, left, keys);
       if (!all_see(t, warp_rows, from, other_rows, reach)) mask(scores, t, from, reach, -INFINITY);
       weigh<Size>(scores, softmax, sums, scale);
       to_operand(weights, scores);
     }
     wait_for_copies<0>();
     __syncthreads();  // values have come; all are done with the keys
-    if (from + other_rows < end) load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, from + other_rows, end, thread);
+    if (from + other_rows < end) load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, from + other_rows, end);
     close_copies();
     if (some) add_product<Size>(sums, weights, values);
   }
@@ -295,23 +343,21 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
 
 // What backward keeps between its kernels. Queries of a head are padded to whole tiles.
 struct Scratch {
-  float* sums;      // [batch, heads, padded * size] of dq, in the order of fragments
-  float* means;     // [batch, heads, padded]
-  float* log_sums;  // likewise, in units of log2
+  float* sums;  // [batch, heads, tiles, 64 * size] of dq, in the order of fragments
+  float* rows;  // [batch, heads, tiles, 2, 64]: logarithms of sums, in units of log2, and means
 };
-__host__ __device__ inline std::size_t padded(const AttentionShape& s) { return blocks_of(s.context, other_rows) * other_rows; }
+__host__ __device__ inline std::size_t tiles_of(const AttentionShape& s) { return blocks_of(s.context, other_rows); }
 inline Scratch scratch_in(float* at, const AttentionShape& s) {
-  const std::size_t count = s.batch * s.heads * padded(s);
-  return {at, at + count * s.head_size, at + count * (s.head_size + 1)};
+  return {at, at + s.batch * s.heads * tiles_of(s) * other_rows * s.head_size};
 }
 
 // A fragment [16, 8] of sums in memory, 4 numbers a lane, laid out so that a warp's additions go to whole lines.
-__device__ inline void add_fragment(float* at, const float (&d)[4]) {
+__device__ inline void add_fragment(float* first, int at, const float (&d)[4]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};\n" ::"l"(at + 4 * lane()), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]) : "memory");
+  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};\n" ::"l"(first + 4 * lane() + at), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]) : "memory");
 #else
 #pragma unroll
-  for (int i = 0; i < 4; ++i) atomicAdd(at + i * static_cast<int>(warp_threads) + lane(), d[i]);
+  for (int i = 0; i < 4; ++i) atomicAdd(first + lane() + at + i * static_cast<int>(warp_threads), d[i]);
 #endif
 }
 __device__ inline Pack<float, 4> load_fragment(const float* at, int of) {
@@ -329,7 +375,7 @@ __device__ inline Pack<float, 4> load_fragment(const float* at, int of) {
 template <int Size>
 __global__ void prepare_kernel(Scratch to, const bfloat16* dout, const bfloat16* out, const float* log_sums, AttentionShape s, bool with_sums) {
   constexpr int packs = Size / 8;
-  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, one = index / packs, rows = padded(s);
+  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, one = index / packs, rows = tiles_of(s) * other_rows;
   const std::size_t h = one % s.heads, t = one / s.heads % rows, b = one / s.heads / rows, row = b * s.context + t;
   float sum = 0;
   if (t < s.context) {
@@ -341,8 +387,9 @@ __global__ void prepare_kernel(Scratch to, const bfloat16* dout, const bfloat16*
 #pragma unroll
   for (int by = packs / 2; by > 0; by /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, by);
   if (index % packs == 0) {
-    to.means[(b * s.heads + h) * rows + t] = sum;
-    to.log_sums[(b * s.heads + h) * rows + t] = t < s.context ? log_sums[row * s.heads + h] * log2_e : 0.0f;
+    float* both = to.rows + ((b * s.heads + h) * rows + t / other_rows * other_rows) * 2 + t % other_rows;
+    both[0] = t < s.context ? log_sums[row * s.heads + h] * log2_e : 0.0f;
+    both[other_rows] = sum;
   }
   if (!with_sums) return;
   store(to.sums + index * 8, Pack<float, 4>{});
@@ -352,7 +399,7 @@ __global__ void prepare_kernel(Scratch to, const bfloat16* dout, const bfloat16*
 // Gradients of queries from their sums.
 template <int Size>
 __global__ void finish_kernel(bfloat16* dqkv, const float* sums, AttentionShape s) {
-  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, fragment = index / warp_threads, rows = padded(s) / 16;
+  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, fragment = index / warp_threads, rows = tiles_of(s) * other_rows / 16;
   const std::size_t n = fragment % (Size / 8), m = fragment / (Size / 8) % rows, one = fragment / (Size / 8) / rows;
   const Pack<float, 4> d = load_fragment(sums + fragment * 128, lane());
   const std::size_t t = 16 * m + static_cast<std::size_t>(lane() / 4), b = one / s.heads, h = one % s.heads;
@@ -380,12 +427,11 @@ struct KeysShared {
 // The tiles that pass by a block of keys: those of queries that see one of them, of each head that shares them.
 struct Passing {
   int head, tile;
-  __device__ void next(int first, int last) {
-    if (++tile < last) return;
-    tile = first;
-    ++head;
-  }
 };
+__device__ inline Passing passing(int i, int first, int last) {
+  const auto at = static_cast<unsigned>(i), tiles = static_cast<unsigned>(last - first);
+  return {static_cast<int>(at / tiles), first + static_cast<int>(at % tiles)};
+}
 
 // dq[64, Size] += ds k of one tile, a quarter of it by each of 4 warps.
 template <int Size>
@@ -411,10 +457,11 @@ __device__ void add_queries(float* sums, const bfloat16* ds, const bfloat16* key
       }
     }
   }
+  float* first = sums + (row / 2 * (Size / 8) + column) * 128;
 #pragma unroll
   for (int m = 0; m < 2; ++m)
 #pragma unroll
-    for (int n = 0; n < N; ++n) add_fragment(sums + ((row / 2 + m) * (Size / 8) + column + n) * 128, d[m][n]);
+    for (int n = 0; n < N; ++n) add_fragment(first, (m * (Size / 8) + n) * 128, d[m][n]);
 }
 
 // Weights [32 keys, 64 queries] from scores.
@@ -471,13 +518,14 @@ __device__ void score_gradients(std::uint32_t (&ds)[2][K][4], const float (&d)[2
 // Into rows of 64 queries for add_queries.
 template <int K>
 __device__ void give_score_gradients(bfloat16* rows, const std::uint32_t (&ds)[2][K][4]) {
+  const int own = place<other_rows>(lane() / 4, 0) + lane() % 4 * 2;
 #pragma unroll
   for (int m = 0; m < 2; ++m)
 #pragma unroll
     for (int k = 0; k < K; ++k)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
-        store_pair(rows + place<other_rows>(lane() / 4, 2 * k + i / 2) + (16 * m + i % 2 * 8) * other_rows + lane() % 4 * 2, ds[m][k][i]);
+        store_pair(rows + (own ^ (16 * k + i / 2 * 8)) + (16 * m + i % 2 * 8) * other_rows, ds[m][k][i]);
 }
 
 template <int Size, bool WithQueries>
@@ -494,48 +542,47 @@ __global__ void __launch_bounds__(2 * warps * warp_threads, 1)
   const HeadPlace at = head_place(s, task.head * static_cast<std::size_t>(sharing));
   const bfloat16* rows = qkv + task.batch * s.context * at.stride;
   const bfloat16* back = dout + task.batch * s.context * s.width();
-  const std::size_t tokens = padded(s), first_head = task.batch * s.heads + task.head * static_cast<std::size_t>(sharing);
+  const std::size_t first_head = task.batch * s.heads + task.head * static_cast<std::size_t>(sharing);
+  const auto number_of = [&](Passing one) { return (first_head + static_cast<std::size_t>(one.head)) * tiles_of(s) + static_cast<std::size_t>(one.tile); };
   const float scale = log2_e / sqrtf(static_cast<float>(Size));
 
-  const auto load_tile = [&](Passing one, int turn) {
+  const auto load_tile = [&](int i) {
+    const Passing one = passing(i, first, last);
+    const int turn = i % 2;
     const std::size_t head_at = at.query_at + static_cast<std::size_t>(one.head) * Size;
-    load_rows<Size, other_rows, threads>(shared.passing[turn][0], rows + head_at, at.stride, one.tile * other_rows, context, thread);
-    load_rows<Size, other_rows, threads>(shared.passing[turn][1], back + head_at, s.width(), one.tile * other_rows, context, thread);
-    constexpr int packs = other_rows / 4;
-    const std::size_t row = (first_head + static_cast<std::size_t>(one.head)) * tokens + static_cast<std::size_t>(one.tile * other_rows);
-    if (thread < 2 * packs)
-      copy_async(&shared.rows[turn][thread / packs][thread % packs * 4], (thread < packs ? scratch.log_sums : scratch.means) + row + thread % packs * 4);
+    load_rows<Size, other_rows, threads>(shared.passing[turn][0], rows + head_at, at.stride, one.tile * other_rows, context);
+    load_rows<Size, other_rows, threads>(shared.passing[turn][1], back + head_at, s.width(), one.tile * other_rows, context);
+    if (const int pack = thread_again(); pack < 2 * other_rows / 4)
+      copy_async(&shared.rows[turn][0][0] + 4 * pack, scratch.rows + number_of(one) * (2 * other_rows) + 4 * pack);
     close_copies();
   };
-  load_rows<Size, block_rows, threads>(shared.own[0], rows + at.key_at, at.stride, begin, end, thread);
-  load_rows<Size, block_rows, threads>(shared.own[1], rows + at.value_at, at.stride, begin, end, thread);
-  Passing now{0, first}, coming = now, before = now;
-  load_tile(coming, 0);
-  coming.next(first, last);
-  if (count > 1) load_tile(coming, 1);
-  coming.next(first, last);
+  load_rows<Size, block_rows, threads>(shared.own[0], rows + at.key_at, at.stride, begin, end);
+  load_rows<Size, block_rows, threads>(shared.own[1], rows + at.value_at, at.stride, begin, end);
+  load_tile(0);
   if (count > 1) {
+    load_tile(1);
     wait_for_copies<1>();
   } else {
     wait_for_copies<0>();
   }
   __syncthreads();
 
-  const int warp = thread / static_cast<int>(warp_threads), kind = warp / warps, quarter = warp % warps, own = quarter * warp_rows;
-  const auto add_queries_of = [&](Passing one) {
-    const std::size_t tile = (first_head + static_cast<std::size_t>(one.head)) * tokens + static_cast<std::size_t>(one.tile * other_rows);
-    add_queries<Size>(scratch.sums + tile * Size, shared.ds, shared.own[0], quarter);
+  const int warp = __shfl_sync(0xffffffffu, thread / static_cast<int>(warp_threads), 0), kind = warp / warps, quarter = warp % warps, own = quarter * warp_rows;
+  const auto add_queries_of = [&](int i) {
+    add_queries<Size>(scratch.sums + number_of(passing(i, first, last)) * (other_rows * Size), shared.ds, shared.own[0], quarter);
   };
+  LeftRows<Size, 2> left{shared.own[kind] + own * Size, {}};
+  left.keep();
   float sums[2][Size / 8][4] = {};
-  for (int i = 0; i < count; ++i, before = now, now.next(first, last)) {
+  for (int i = 0; i < count; ++i) {
     const int turn = i % 2;
     float products[2][other_rows / 8][4];
     std::uint32_t operand[2][other_rows / 16][4];
-    if (WithQueries && kind == 1 && i > 0) add_queries_of(before);
-    multiply_tiles<Size>(products, shared.own[kind] + own * Size, shared.passing[turn][kind]);
+    if (WithQueries && kind == 1 && i > 0) add_queries_of(i - 1);
+    multiply_tiles(products, left, shared.passing[turn][kind]);
     if (kind == 0) {
       weigh_again(products, shared.rows[turn][0], scale);
-      const int t = now.tile * other_rows, j = begin + own;
+      const int t = passing(i, first, last).tile * other_rows, j = begin + own;
       if (!all_see(t, other_rows, j, warp_rows, reach)) mask_turned(products, t, j, reach);
       to_operand(operand, products);
       give_weights(shared.p[quarter], operand);
@@ -548,10 +595,9 @@ __global__ void __launch_bounds__(2 * warps * warp_threads, 1)
     add_product<Size>(sums, operand, shared.passing[turn][1 - kind]);
     wait_for_copies<0>();
     __syncthreads();  // the next tile and ds are there; all are done with this tile
-    if (i + 2 < count) load_tile(coming, turn);
-    coming.next(first, last);
+    if (i + 2 < count) load_tile(i + 2);
   }
-  if (WithQueries && kind == 1) add_queries_of(before);
+  if (WithQueries && kind == 1) add_queries_of(count - 1);
   __syncthreads();
 
   const float factor = kind == 1 ? 1 / sqrtf(static_cast<float>(Size)) : 1.0f;
@@ -582,32 +628,40 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
   const float scale = log2_e / sqrtf(static_cast<float>(Size));
 
   const auto load_tile = [&](int from, int turn) {
-    load_rows<Size, key_tile, threads>(shared.passing[turn][0], rows + at.key_at, at.stride, from, end, thread);
-    load_rows<Size, key_tile, threads>(shared.passing[turn][1], rows + at.value_at, at.stride, from, end, thread);
+    load_rows<Size, key_tile, threads>(shared.passing[turn][0], rows + at.key_at, at.stride, from, end);
+    load_rows<Size, key_tile, threads>(shared.passing[turn][1], rows + at.value_at, at.stride, from, end);
     close_copies();
   };
-  load_rows<Size, block_rows, threads>(shared.own[0], rows + at.query_at, at.stride, begin, end, thread);
-  load_rows<Size, block_rows, threads>(shared.own[1], back + at.query_at, s.width(), begin, end, thread);
+  load_rows<Size, block_rows, threads>(shared.own[0], rows + at.query_at, at.stride, begin, end);
+  load_rows<Size, block_rows, threads>(shared.own[1], back + at.query_at, s.width(), begin, end);
   load_tile(seen, 0);
   const int own = thread / static_cast<int>(warp_threads) * warp_rows, t = begin + own;
-  const std::size_t tokens = padded(s), first_row = (task.batch * s.heads + task.head) * tokens;
+  const float* row_sums = scratch.rows + (task.batch * s.heads + task.head) * tiles_of(s) * (2 * other_rows);
   float sums[2][Size / 8][4] = {}, mean[2][2], less[2][2];
 #pragma unroll
   for (int m = 0; m < 2; ++m)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = t + 16 * m + 8 * half + lane() / 4;
-      mean[m][half] = row < end ? scratch.means[first_row + static_cast<std::size_t>(row)] : 0.0f;
-      less[m][half] = row < end ? -scratch.log_sums[first_row + static_cast<std::size_t>(row)] : 0.0f;
+      const float* both = row_sums + row / other_rows * (2 * other_rows) + row % other_rows;
+      less[m][half] = row < end ? -both[0] : 0.0f;
+      mean[m][half] = row < end ? both[other_rows] : 0.0f;
     }
+  LeftRows<Size, 2> left[2] = {{shared.own[0] + own * Size, {}}, {shared.own[1] + own * Size, {}}};
+  if constexpr (left[0].kept) {
+    wait_for_copies<0>();
+    __syncthreads();
+    left[0].keep();
+    left[1].keep();
+  }
   for (int from = seen, turn = 0; from < end; from += key_tile, turn ^= 1) {
     wait_for_copies<0>();
     __syncthreads();  // this tile has come; all are done with the one before
     if (from + key_tile < end) load_tile(from + key_tile, turn ^ 1);
     if (none_sees(t, warp_rows, from, key_tile, reach)) continue;
     float weights[2][key_tile / 8][4], ds[2][key_tile / 8][4];
-    multiply_tiles<Size>(weights, shared.own[0] + own * Size, shared.passing[turn][0]);
-    multiply_tiles<Size>(ds, shared.own[1] + own * Size, shared.passing[turn][1]);
+    multiply_tiles(weights, left[0], shared.passing[turn][0]);
+    multiply_tiles(ds, left[1], shared.passing[turn][1]);
     if (!all_see(t, warp_rows, from, key_tile, reach)) mask(weights, t, from, reach, -INFINITY);
 #pragma unroll
     for (int m = 0; m < 2; ++m)
@@ -639,7 +693,7 @@ inline bool flash_suits(const AttentionShape& s) {
 }
 
 // Of backward, in floats.
-inline std::size_t flash_scratch(AttentionShape s) { return s.batch * s.heads * flash::padded(s) * (s.head_size + 2); }
+inline std::size_t flash_scratch(AttentionShape s) { return s.batch * s.heads * flash::tiles_of(s) * flash::other_rows * (s.head_size + 2); }
 
 inline void flash_forward(bfloat16* out, float* log_sums, const bfloat16* qkv, AttentionShape s) {
   if (s.batch * s.context * s.heads == 0) return;
@@ -656,7 +710,7 @@ inline void flash_backward(bfloat16* dqkv, const bfloat16* dout, const bfloat16*
                            AttentionShape s, bool deterministic) {
   if (s.batch * s.context * s.heads == 0) return;
   const flash::Scratch parts = flash::scratch_in(scratch, s);
-  const std::size_t blocks = blocks_of(s.context, flash::block_rows), packs = s.batch * s.heads * flash::padded(s) * s.head_size / 8;
+  const std::size_t blocks = blocks_of(s.context, flash::block_rows), packs = s.batch * s.heads * flash::tiles_of(s) * flash::other_rows * s.head_size / 8;
   const dim3 pack_grid(static_cast<unsigned>(packs / block_threads)), fragment_grid(static_cast<unsigned>(packs * 2 / block_threads));
   const dim3 key_grid(static_cast<unsigned>(s.batch * s.key_heads() * blocks)), query_grid(static_cast<unsigned>(s.batch * s.heads * blocks));
   const unsigned together = flash::heads_together(s.context * s.head_size * 2 * sizeof(bfloat16)),
