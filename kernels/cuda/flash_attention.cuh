@@ -299,7 +299,7 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
   float sums[2][Size / 8][4] = {};
   Softmax softmax = {{{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}}, {}};
   for (int from = seen; from < end; from += other_rows) {
-    const bool some = !none_sees(t, warp_rows, from, other_rows, reach);
+    const bool some = t < end && !none_sees(t, warp_rows, from, other_rows, reach);
     std::uint32_t weights[2][other_rows / 16][4];
     wait_for_copies<0>();
     __syncthreads();  // keys have come; all are done with the values before
@@ -658,7 +658,7 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
     wait_for_copies<0>();
     __syncthreads();  // this tile has come; all are done with the one before
     if (from + key_tile < end) load_tile(from + key_tile, turn ^ 1);
-    if (none_sees(t, warp_rows, from, key_tile, reach)) continue;
+    if (t >= end || none_sees(t, warp_rows, from, key_tile, reach)) continue;
     float weights[2][key_tile / 8][4], ds[2][key_tile / 8][4];
     multiply_tiles(weights, left[0], shared.passing[turn][0]);
     multiply_tiles(ds, left[1], shared.passing[turn][1]);
