@@ -28,7 +28,13 @@ struct AttentionShape {
   constexpr std::size_t first_seen(std::size_t t) const { return window == 0 || t + 1 < window ? 0 : t + 1 - window; }
 };
 
-std::size_t attention_scratch(AttentionShape shape);  // in Full numbers
+std::size_t attention_scratch(AttentionShape shape);  // in Full numbers, on a CPU
+// On a GPU: sums of the queries' gradients and two numbers of each query, rows rounded up to tiles.
+inline constexpr std::size_t device_attention_tile = 64;
+constexpr std::size_t device_attention_scratch(AttentionShape s) {
+  const std::size_t tiles = (s.context + device_attention_tile - 1) / device_attention_tile;
+  return s.batch * s.heads * tiles * device_attention_tile * (s.head_size + 2);
+}
 
 // The generalised state-space op, which the mixers of Mamba-2 and Mamba-3 share (reference/state_space.h). Heads of one
 // group share queries and keys; a token has `rank` queries, keys and values, one row each.
@@ -174,7 +180,7 @@ struct BackendOf {
                       std::size_t first, std::size_t rows);
 
   // Causal softmax attention over qkv[rows, row()]; out[rows, width()]. log_sums[rows, heads] and `out` are kept for
-  // backward, which computes the weights again. `scratch` holds attention_scratch(shape).
+  // backward, which computes the weights again. `scratch` holds attention_scratch(shape), on a GPU the device's.
   void (*attention_forward)(Real* out, Full* log_sums, const Real* qkv, Full* scratch, AttentionShape shape);
   void (*attention_backward)(Real* dqkv, const Real* dout, const Real* out, const Full* log_sums, const Real* qkv,
                              Full* scratch, AttentionShape shape);

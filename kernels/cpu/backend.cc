@@ -49,9 +49,7 @@ const Backend& cpu_backend() {
   return base::table;
 }
 
-std::size_t attention_scratch(AttentionShape shape) {
-  return std::max(2 * attention_rows * shape.context, shape.batch * shape.context * shape.heads);
-}
+std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows * shape.context; }
 
 std::size_t state_space_scratch(StateSpaceShape s) {
   const std::size_t flat = s.chunk * s.rank;

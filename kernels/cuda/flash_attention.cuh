@@ -693,7 +693,8 @@ inline bool flash_suits(const AttentionShape& s) {
 }
 
 // Of backward, in floats.
-inline std::size_t flash_scratch(AttentionShape s) { return s.batch * s.heads * flash::tiles_of(s) * flash::other_rows * (s.head_size + 2); }
+static_assert(flash::other_rows == device_attention_tile);
+inline std::size_t flash_scratch(AttentionShape s) { return device_attention_scratch(s); }
 
 inline void flash_forward(bfloat16* out, float* log_sums, const bfloat16* qkv, AttentionShape s) {
   if (s.batch * s.context * s.heads == 0) return;

@@ -4,6 +4,7 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/convolution.cuh"
 #include "kernels/cuda/embedding.cuh"
+#include "kernels/cuda/flash_attention.cuh"
 #include "kernels/cuda/gate.cuh"
 #include "kernels/cuda/loss.cuh"
 #include "kernels/cuda/mamba.cuh"
@@ -14,6 +15,23 @@
 #include "kernels/cuda/state_space.cuh"
 
 namespace overnight::kernels::cuda {
+
+// Attention on the matrix unit where it takes the numbers and the heads, in plain arithmetic elsewhere.
+template <typename Real>
+void best_attention_forward(Real* out, FullOf<Real>* log_sums, const Real* qkv, FullOf<Real>* scratch, AttentionShape s) {
+  if constexpr (std::is_same_v<Real, bfloat16>) {
+    if (flash_suits(s)) return flash_forward(out, log_sums, qkv, s);
+  }
+  attention_forward(out, log_sums, qkv, scratch, s);
+}
+template <typename Real>
+void best_attention_backward(Real* dqkv, const Real* dout, const Real* out, const FullOf<Real>* log_sums, const Real* qkv, FullOf<Real>* scratch,
+                             AttentionShape s) {
+  if constexpr (std::is_same_v<Real, bfloat16>) {
+    if (flash_suits(s)) return flash_backward(dqkv, dout, out, log_sums, qkv, scratch, s, launching.deterministic);
+  }
+  attention_backward(dqkv, dout, out, log_sums, qkv, scratch, s);
+}
 
 // `Products`: where products of matrices are made, PlainProducts or those of a library.
 template <typename Real, typename Products>
@@ -30,8 +48,8 @@ constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
           .rmsnorm_backward = rmsnorm_backward<Real>,
           .qk_forward = qk_forward<Real>,
           .qk_backward = qk_backward<Real>,
-          .attention_forward = attention_forward<Real>,
-          .attention_backward = attention_backward<Real>,
+          .attention_forward = best_attention_forward<Real>,
+          .attention_backward = best_attention_backward<Real>,
           .state_space_forward = state_space_forward<Real>,
           .state_space_backward = state_space_backward<Real>,
           .convolution_forward = convolution_forward<Real>,

@@ -179,7 +179,7 @@ struct Attended {
   Attended(const Problem<Table>& p, const Reals& qkv)
       : out(poisoned<Real>(p.rows * p.shape.width())),
         log_sums(poisoned<Real>(p.rows * p.shape.heads)),
-        scratch(poisoned<Real>(attention_scratch(p.shape))) {
+        scratch(poisoned<Real>(std::max(attention_scratch(p.shape), device_attention_scratch(p.shape)))) {
     Table::table()->attention_forward(out.data(), log_sums.data(), qkv.data(), scratch.data(), p.shape);
   }
 };

@@ -92,7 +92,9 @@ struct NormQkv final : Op {
 struct Attention final : Op {
   TensorId out, log_sums, qkv;
   kernels::AttentionShape shape;
-  Attention(TensorId o, TensorId l, TensorId x, kernels::AttentionShape s) : out(o), log_sums(l), qkv(x), shape(s) {}
+  bool on_device;
+  Attention(const Graph& g, TensorId o, TensorId l, TensorId x, kernels::AttentionShape s)
+      : out(o), log_sums(l), qkv(x), shape(s), on_device(g.walk() == Walk::device) {}
   const char* kind() const override { return "attention"; }
   Ids reads() const override { return {qkv}; }
   Ids writes() const override { return {out, log_sums}; }
@@ -102,7 +104,9 @@ struct Attention final : Op {
     for (std::size_t t = 0; t < shape.context; ++t) seen += static_cast<double>(t + 1 - shape.first_seen(t));
     return 4.0 * static_cast<double>(shape.batch * shape.width()) * seen;
   }
-  std::size_t scratch_bytes() const override { return room_for<Full>(kernels::attention_scratch(shape)); }
+  std::size_t scratch_bytes() const override {
+    return room_for<Full>(on_device ? kernels::device_attention_scratch(shape) : kernels::attention_scratch(shape));
+  }
   void forward(const Graph& g, Memory& m) const override {
     m.backend->attention_forward(g.value(m, out), g.full_value(m, log_sums), g.read(m, qkv), Pieces(g, m).take<Full>(0),
                                  shape);
@@ -122,9 +126,9 @@ std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId
   const std::size_t turns = graph.add_constants(turns_of(shape, base));
   return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, turns, embedding);
 }
-std::unique_ptr<Op> attention(const Graph&, TensorId out, TensorId log_sums, TensorId qkv,
+std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape) {
-  return std::make_unique<Attention>(out, log_sums, qkv, shape);
+  return std::make_unique<Attention>(graph, out, log_sums, qkv, shape);
 }
 
 }  // namespace OVERNIGHT_PRECISION

@@ -19,9 +19,13 @@ using kernels::DeviceArray;
 
 constexpr std::size_t sequences = 2;
 
-// On a GPU of a size that its fast paths take: heads of 64 or 128, chunks of 64.
+// Of a size that a GPU's fast paths take: heads of 64 or 128, chunks of 64; for the emulator as small as can be.
 ModelConfig sized(ModelConfig config) {
-  if (!kernels::on_gpu) return larger(config);
+  if (!kernels::on_gpu) {
+    config = larger(config);
+    config.width = 128, config.context = 70;
+    return config;
+  }
   const std::int64_t kv_heads = config.kv_heads;
   config.width = 256, config.context = 256, config.heads = config.window == "SL" ? 4 : 2;
   config.kv_heads = kv_heads == 1 ? 2 : 0;
