@@ -109,10 +109,10 @@ Descriptor pidfd_of(pid_t pid) { return Descriptor(static_cast<int>(::syscall(SY
 
 bool is_dead(char state) { return state == 'Z' || state == 'X'; }
 
-std::vector<pid_t> living_below(pid_t root) {
+std::vector<pid_t> living_below(pid_t root, pid_t spared) {
   std::vector<pid_t> living;
   for (const auto& process : descendants_of(root)) {
-    if (!is_dead(process.state)) living.push_back(process.pid);
+    if (!is_dead(process.state) && process.pid != spared) living.push_back(process.pid);
   }
   return living;
 }
@@ -121,6 +121,7 @@ std::vector<pid_t> living_below(pid_t root) {
 // interrupts.
 class Frozen {
  public:
+  explicit Frozen(pid_t spared) : processes_{spared} {}
   // False: it was met before. Takes its whole process group along, at once: what forks faster than we can look at /proc
   // mostly stays in its group. Whoever is in the group of a descendant, in a session that is not ours, is one.
   bool stop(pid_t pid) {
@@ -155,14 +156,14 @@ bool stop_by_children(pid_t root, Frozen& frozen) {
 
 bool stop_by_scan(pid_t root, Frozen& frozen) {
   bool anyone_new = false;
-  for (const pid_t pid : living_below(root)) anyone_new = frozen.stop(pid) || anyone_new;
+  for (const pid_t pid : living_below(root, 0)) anyone_new = frozen.stop(pid) || anyone_new;
   return anyone_new;
 }
 
 // Freezes the tree: after a round that finds nobody new, nobody is left who could fork. (Somebody hostile may wake the
 // frozen; then the next of kill_descendants' rounds meets what they did.)
-void stop_all_below(pid_t root) {
-  Frozen frozen;
+void stop_all_below(pid_t root, pid_t spared) {
+  Frozen frozen(spared);
   for (int round = 0; round < stop_rounds_max; ++round) {
     const bool anyone_new = kernel_lists_children() ? stop_by_children(root, frozen) : stop_by_scan(root, frozen);
     if (!anyone_new) return;
@@ -236,11 +237,11 @@ std::vector<Descendant> descendants_to_count(pid_t root) {
   return found;
 }
 
-KillTally kill_descendants(pid_t root, std::int64_t deadline_ms) {
+KillTally kill_descendants(pid_t root, std::int64_t deadline_ms, pid_t spared) {
   const Haste haste;
   while (true) {
-    stop_all_below(root);
-    const auto victims = living_below(root);
+    stop_all_below(root, spared);
+    const auto victims = living_below(root, spared);
     if (victims.empty()) return {};
     std::vector<Descriptor> ends;
     for (const pid_t pid : victims) {
@@ -249,7 +250,7 @@ KillTally kill_descendants(pid_t root, std::int64_t deadline_ms) {
       if (Descriptor end = pidfd_of(pid)) ends.push_back(std::move(end));
     }
     wait_for_ends(ends, deadline_ms);
-    if (monotonic_ms() >= deadline_ms) return {static_cast<std::int64_t>(living_below(root).size())};
+    if (monotonic_ms() >= deadline_ms) return {static_cast<std::int64_t>(living_below(root, spared).size())};
   }
 }
 

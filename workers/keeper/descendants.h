@@ -27,8 +27,9 @@ struct KillTally {
 };
 
 // Stops all descendants (so that they cannot fork), kills them, waits for their ends, and repeats until none is left or
-// `deadline_ms` (monotonic) has passed. Reaps what becomes a child of the caller.
-KillTally kill_descendants(pid_t root, std::int64_t deadline_ms);
+// `deadline_ms` (monotonic) has passed. Reaps what becomes a child of the caller. `spared`, a process in a session of
+// its own and without children, is none of them; 0: nobody is.
+KillTally kill_descendants(pid_t root, std::int64_t deadline_ms, pid_t spared = 0);
 
 // Reaps all children that have ended; adds their CPU time (with that of the children they reaped) to `cpu_ms` and the
 // largest resident size of any single process to `largest_rss_bytes`.

@@ -49,6 +49,7 @@ PhaseEnd PhaseRun::run(std::int64_t started_ms) {
     failure_ = std::move(failure);
     return finish();
   }
+  gpus_.emplace(attempt_.order.gpus, attempt_.program_folder, attempt_.inherited);  // the task need not wait for it
   next_look_ms_ = started_ms_ + attempt_.limits.look_every_ms();
   while (!over_) {
     wait();
@@ -211,6 +212,7 @@ void PhaseRun::handle_clock() {
       if (report) take(*report);
       if (!report) attempt_.metrics.note_bad_line();
     });
+    gpus_->listen();
     if (auto reason = attempt_.limits.look(tree_->warden())) {
       kill_decided_ = true;
       fail(reason->cause, reason->detail);
@@ -281,7 +283,8 @@ void PhaseRun::take(const Report& report) {
 
 void PhaseRun::kill_tree() {
   if (!tree_) return;
-  killed_ = tree_->kill();
+  if (gpus_) gpus_->ask();
+  killed_ = tree_->kill(gpus_ ? gpus_->pid() : 0);
   read(out_, true);
   read(err_, true);
   out_.lines.finish([&](std::string_view line) {
@@ -334,6 +337,7 @@ PhaseEnd PhaseRun::finish() {
   if (!leader_status_ && kill_decided_) receipt.signal = SIGKILL;
   receipt.cpu_ms = tree_ ? tree_->cpu_ms() : 0;
   receipt.memory_peak_bytes = std::max(attempt_.limits.memory_peak_bytes(), tree_ ? tree_->largest_rss_bytes() : 0);
+  if (gpus_) receipt.gpus = gpus_->finish();
   receipt.log_kept_bytes = out_.log.kept_bytes() + err_.log.kept_bytes();
   receipt.log_dropped_bytes = out_.log.dropped_bytes() + err_.log.dropped_bytes();
   const std::string err = err_.log.tail();

@@ -10,6 +10,7 @@
 #include "workers/keeper/assent.h"
 #include "workers/keeper/attempt_folder.h"
 #include "workers/keeper/environment.h"
+#include "workers/keeper/gpu_meter.h"
 #include "workers/keeper/limit_watch.h"
 #include "workers/keeper/log_file.h"
 #include "workers/keeper/metric_book.h"
@@ -83,6 +84,7 @@ class PhaseRun {
   Stream out_, err_;
   StdoutMetrics patterns_;
   std::optional<ProcessTree> tree_;
+  std::optional<GpuMeter> gpus_;  // from when the tree was started
   std::int64_t started_ms_ = 0;
   std::int64_t started_unix_ms_ = 0;
   std::int64_t next_look_ms_ = 0;

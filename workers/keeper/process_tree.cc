@@ -112,7 +112,7 @@ void ProcessTree::signal_leader(int signal) {
   (void)!::send(channel_.get(), &note, sizeof note, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-KillOutcome ProcessTree::kill() {
+KillOutcome ProcessTree::kill(pid_t spared) {
   if (gone_) return {};
   const std::int64_t from = monotonic_ms();
   const std::int64_t deadline = from + kill_wait_ms;
@@ -120,11 +120,12 @@ KillOutcome ProcessTree::kill() {
   if (mechanism_ == KillMechanism::pid_namespace) {
     send_signal(end_, SIGKILL);
     if (!wait_for_end(end_, deadline)) {
-      for (const auto& process : descendants_of(::getpid())) outcome.survivors += process.state != 'Z';
+      for (const auto& process : descendants_of(::getpid()))
+        outcome.survivors += process.state != 'Z' && process.pid != spared;
     }
   } else {
     groups_->kill_all();
-    outcome.survivors = kill_descendants(::getpid(), deadline).survivors;
+    outcome.survivors = kill_descendants(::getpid(), deadline, spared).survivors;
   }
   reap_children(cpu_ms_, largest_rss_bytes_);
   gone_ = outcome.survivors == 0;

@@ -43,7 +43,8 @@ class ProcessTree {
   int end_fd() const { return end_.get(); }
   std::optional<TreeEvent> next_event();  // does not block
   void signal_leader(int signal);
-  KillOutcome kill();  // the whole tree; idempotent
+  // The whole tree; idempotent. `spared` is a child of ours that is no part of it (descendants.h).
+  KillOutcome kill(pid_t spared = 0);
   pid_t warden() const { return warden_; }
 
   std::int64_t cpu_ms() const { return cpu_ms_; }                        // complete after kill()

@@ -20,7 +20,7 @@
 
 namespace overnight::workers {
 
-inline constexpr std::size_t json_depth_max = 8;         // our deepest type nests 4
+inline constexpr std::size_t json_depth_max = 8;         // our deepest type nests 6
 inline constexpr std::size_t elements_max = 4096;        // of any list or map: more environment than any machine has
 inline constexpr std::size_t string_bytes_max = 131072;  // the kernel's own limit for one argument (MAX_ARG_STRLEN)
 
@@ -38,6 +38,11 @@ class Writer {
   template <typename T>
   void operator()(const char* key, const T& value) {
     out_[key] = json_of(value);
+  }
+  // A list that is left out where it is empty.
+  template <typename T>
+  void unless_empty(const char* key, const std::vector<T>& values) {
+    if (!values.empty()) out_[key] = json_of(values);
   }
   nlohmann::json take() { return std::move(out_); }
 
@@ -100,6 +105,12 @@ class Reader {
     ++seen_;
     known_.insert(key);
     read(*found, value, at(key));
+  }
+
+  // May be missing: what came later than the first version is not in what older ones wrote.
+  template <typename T>
+  void unless_empty(const char* key, std::vector<T>& values) {
+    if (object_.contains(key)) (*this)(key, values);
   }
 
   // Call after the last field: what was not asked for is unknown.

@@ -1,5 +1,6 @@
 #include "workers/protocol/receipt.h"
 
+#include "workers/protocol/describe_gpu_use.h"
 #include "workers/protocol/fields.h"
 
 namespace overnight::workers {
@@ -16,6 +17,7 @@ void describe(Visitor& field, PhaseReceipt& p) {
   field("memory_peak_bytes", p.memory_peak_bytes);
   field("log_dropped_bytes", p.log_dropped_bytes);
   field("log_kept_bytes", p.log_kept_bytes);
+  field.unless_empty("gpus", p.gpus);
 }
 
 template <typename Visitor>
@@ -64,6 +66,7 @@ budgets::Result<Receipt, ProtocolError> receipt_from_json(std::string_view text)
     if (receipt.artifact_bytes < 0) throw Refused("artifact_bytes", "must not be negative");
     for (const PhaseReceipt& phase : receipt.phases) {
       if (phase.log_kept_bytes < 0) throw Refused("phases.log_kept_bytes", "must not be negative");
+      check_uses(phase.gpus);
     }
     return receipt;
   });

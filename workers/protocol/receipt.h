@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "budgets/result.h"
+#include "workers/protocol/gpu_use.h"
 #include "workers/protocol/names.h"
 #include "workers/protocol/order.h"
 
@@ -26,6 +27,7 @@ struct PhaseReceipt {
   std::int64_t memory_peak_bytes = 0;
   std::int64_t log_dropped_bytes = 0;
   std::int64_t log_kept_bytes = 0;  // in the attempt's folder, of both streams
+  std::vector<GpuUse> gpus;         // one for each of the order; empty too in receipts of 0.1
   bool operator==(const PhaseReceipt&) const = default;
 };
 

@@ -62,6 +62,29 @@ TEST(Descendants, AreKilledAsOrphansTooWhenTheRootAdoptsThem) {
   EXPECT_TRUE(descendants_of(::getpid()).empty());
 }
 
+TEST(Descendants, TheOneThatIsSparedIsNeitherStoppedNorKilled) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t spared = ::fork();
+  if (spared == 0) {
+    ::setsid();
+    (void)!::write(ready[1], "x", 1);
+    while (true) ::pause();
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  start_family(3);
+  EXPECT_EQ(kill_descendants(::getpid(), monotonic_ms() + 10'000, spared).survivors, 0);
+  const auto left = descendants_of(::getpid());
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left.front().pid, spared);
+  EXPECT_NE(left.front().state, 'T') << "it goes on";
+  kill_descendants(::getpid(), monotonic_ms() + 10'000);
+  EXPECT_TRUE(descendants_of(::getpid()).empty());
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
 TEST(Descendants, ThatBearTheNameOfAnythingAreReadRight) {
   const pid_t child = ::fork();
   if (child == 0) {

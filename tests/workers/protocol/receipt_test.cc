@@ -15,7 +15,7 @@ Receipt sample() {
   receipt.detail = "attempt.memory 2 GiB reached";
   receipt.log_tail = "Traceback\n";
   receipt.killed_in_ms = 4;
-  receipt.phases = {{Phase::train, 1, 2, -1, 9, true, 3, 4, 5}};
+  receipt.phases = {{Phase::train, 1, 2, -1, 9, true, 3, 4, 5, 6, {}}};
   receipt.metrics = {{"val_bpb", {2.5, 10, Phase::evaluate, false}}};
   return receipt;
 }
@@ -51,6 +51,24 @@ TEST(Receipt, BytesThatAreNoUtf8AreReplacedSoThatTheReceiptStaysReadable) {
   Receipt receipt = sample();
   receipt.log_tail = "\xff\xfe";
   EXPECT_TRUE(receipt_from_json(to_json(receipt)));
+}
+
+TEST(Receipt, WhatItsGpusDidSurvivesToo) {
+  Receipt receipt = sample();
+  GpuUse slowed, unknown;
+  slowed.uuid = "GPU-1", slowed.judged_ms = 10, slowed.slowed_ms = 4, slowed.slowed_by = {"sync boost"};
+  unknown.uuid = "GPU-2";
+  receipt.phases[0].gpus = {slowed, unknown};
+  const auto back = receipt_from_json(to_json(receipt));
+  ASSERT_TRUE(back) << back.error().explain;
+  EXPECT_EQ(*back, receipt);
+  receipt.phases[0].gpus[0].slowed_ms = 11;
+  EXPECT_EQ(refusal(to_json(receipt)), "gpus: has a number that cannot be");
+}
+
+TEST(Receipt, OfAVersionThatKnewNothingOfGpusIsRead) {
+  EXPECT_EQ(to_json(sample()).find("gpus"), std::string::npos) << "such a one says nothing of them, as this does";
+  EXPECT_TRUE(receipt_from_json(to_json(sample())));
 }
 
 TEST(Receipt, AMetricThatIsNoNumberIsRefused) {
