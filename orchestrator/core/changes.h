@@ -127,6 +127,7 @@ struct AttemptRecord {
   std::map<std::string, std::int64_t> phase_ms;
   std::int64_t memory_peak_bytes = 0;
   bool disturbed = false;
+  std::vector<workers::GpuUse> gpus;  // what each of its GPUs did; none also of attempts that overnight 0.1 ran
   bool operator==(const AttemptRecord&) const = default;
 };
 

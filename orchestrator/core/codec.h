@@ -59,6 +59,23 @@ struct adl_serializer<overnight::core::ParamValue> {
     NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(OVERNIGHT_JSON_FIELD, __VA_ARGS__)) \
     out.end_object();                                                            \
   }
+// The same with a list that came later than homes of 0.1: it is left out where it is empty, so that what they wrote is
+// read, and what is written of the same has the same bytes.
+#define OVERNIGHT_JSON_AND_LATER(Type, later, ...)                                                  \
+  inline void to_json(nlohmann::json& nlohmann_json_j, const Type& nlohmann_json_t) {               \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_TO, __VA_ARGS__))                        \
+    if (!nlohmann_json_t.later.empty()) nlohmann_json_j[#later] = nlohmann_json_t.later;            \
+  }                                                                                                 \
+  inline void from_json(const nlohmann::json& nlohmann_json_j, Type& nlohmann_json_t) {             \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(NLOHMANN_JSON_FROM, __VA_ARGS__))                      \
+    if (nlohmann_json_j.contains(#later)) nlohmann_json_j.at(#later).get_to(nlohmann_json_t.later); \
+  }                                                                                                 \
+  inline void write_json(overnight::core::JsonText& out, const Type& value) {                       \
+    out.begin_object();                                                                             \
+    NLOHMANN_JSON_EXPAND(NLOHMANN_JSON_PASTE(OVERNIGHT_JSON_FIELD, __VA_ARGS__))                    \
+    if (!value.later.empty()) out.field(#later, value.later);                                       \
+    out.end_object();                                                                               \
+  }
 #define OVERNIGHT_JSON_FIELD(member) out.field(#member, value.member);
 
 // An enum by its name.
@@ -75,6 +92,8 @@ namespace overnight::workers {
 OVERNIGHT_JSON_ENUM(Cause, cause_named)
 OVERNIGHT_JSON_ENUM(Phase, phase_named)
 OVERNIGHT_JSON_ENUM(StopLevel, stop_level_named)
+OVERNIGHT_JSON(GpuUse, uuid, judged_ms, slowed_ms, slowed_by, energy_mj, energy_ms, energy_from_power, clock_samples,
+               clock_min_mhz, clock_mean_mhz, memory_peak_bytes)
 }  // namespace overnight::workers
 
 namespace overnight::budgets {
@@ -205,8 +224,9 @@ OVERNIGHT_JSON(OffersArrived, run, ask, proposals, failure, exhausted, used, cos
 OVERNIGHT_JSON(Enqueued, run, proposals, by)
 OVERNIGHT_JSON(AttemptStarted, attempt)
 OVERNIGHT_JSON(AttemptInPhase, attempt, phase)
-OVERNIGHT_JSON(AttemptGone, attempt, cause, phase, detail, log_tail, score, self_reported, metrics, took,
-               started_unix_ms, phase_ms, artifacts, logs, memory_peak_bytes, killed_in, survivors, disturbed)
+OVERNIGHT_JSON_AND_LATER(AttemptGone, gpus, attempt, cause, phase, detail, log_tail, score, self_reported, metrics,
+                         took, started_unix_ms, phase_ms, artifacts, logs, memory_peak_bytes, killed_in, survivors,
+                         disturbed)
 OVERNIGHT_JSON(Observed, as_of, live)
 OVERNIGHT_JSON(SlotChecked, slot, usable, reason)
 OVERNIGHT_JSON(ArtifactsDropped, attempt, run, freed)
@@ -223,8 +243,8 @@ OVERNIGHT_JSON(ExperimentRecord, experiment, run, params, hash, proposer, hypoth
                admitted, history_cursor)
 OVERNIGHT_JSON(TrialRecord, trial, experiment, run, purpose, seed, cause, phase, detail, score, self_reported, metrics,
                attempts, last_attempt, used, finished)
-OVERNIGHT_JSON(AttemptRecord, attempt, trial, experiment, run, slot, cause, phase, detail, log_tail, launched, gone,
-               took, killed_in, phase_ms, memory_peak_bytes, disturbed)
+OVERNIGHT_JSON_AND_LATER(AttemptRecord, gpus, attempt, trial, experiment, run, slot, cause, phase, detail, log_tail,
+                         launched, gone, took, killed_in, phase_ms, memory_peak_bytes, disturbed)
 OVERNIGHT_JSON(Note, run, wall, kind, text)
 
 // state

@@ -14,6 +14,7 @@
 #include "orchestrator/core/ids.h"
 #include "orchestrator/core/space.h"
 #include "orchestrator/core/study.h"
+#include "workers/protocol/gpu_use.h"
 #include "workers/protocol/names.h"
 
 namespace overnight::core {
@@ -178,6 +179,7 @@ struct AttemptGone {
   Millis killed_in;  // 0: nothing was killed
   std::int64_t survivors = 0;
   bool disturbed = false;
+  std::vector<workers::GpuUse> gpus;  // what each of its GPUs did, all phases
   bool operator==(const AttemptGone&) const = default;
 };
 

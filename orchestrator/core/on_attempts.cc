@@ -49,6 +49,7 @@ AttemptRecord record_of(const Run& run, const Attempt& attempt, const AttemptGon
   record.phase_ms = gone.phase_ms;
   record.memory_peak_bytes = gone.memory_peak_bytes;
   record.disturbed = gone.disturbed;
+  record.gpus = gone.gpus;
   return record;
 }
 

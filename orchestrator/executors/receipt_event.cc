@@ -26,6 +26,7 @@ core::AttemptGone gone_from(const workers::Receipt& receipt, const std::string& 
     gone.phase_ms[std::string(workers::name_of(phase.phase))] += phase.took_ms;
     gone.logs = gone.logs + budgets::Bytes::of(std::max<std::int64_t>(0, phase.log_kept_bytes));
     gone.memory_peak_bytes = std::max(gone.memory_peak_bytes, phase.memory_peak_bytes);
+    workers::add_uses(gone.gpus, phase.gpus);
   }
   gone.artifacts = budgets::Bytes::of(std::max<std::int64_t>(0, receipt.artifact_bytes));
   gone.killed_in = budgets::Millis::of(std::max<std::int64_t>(0, receipt.killed_in_ms));

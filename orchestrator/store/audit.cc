@@ -55,6 +55,8 @@ class Audit {
   bool check_state();
   bool check_records();
   bool add_table(Sql query, std::string_view domain, int columns, bool sealed, std::string_view what);
+  bool add_attempts();
+  bool add_row(const core::Digest& digest, const std::string& sealed, std::string_view what, const std::string& number);
   bool check_outbox();
   bool check_file();
 
@@ -132,8 +134,7 @@ bool Audit::check_state() {
 bool Audit::check_records() {
   const bool read = add_table(query::every_study, study_domain, 3, false, "study") &&
                     add_table(query::every_experiment, experiment_domain, 11, true, "experiment") &&
-                    add_table(query::every_trial, trial_domain, 22, true, "trial") &&
-                    add_table(query::every_attempt, attempt_domain, 16, true, "attempt") &&
+                    add_table(query::every_trial, trial_domain, 22, true, "trial") && add_attempts() &&
                     add_table(query::every_note, note_domain, 5, false, "note") &&
                     add_table(query::ended_rows, ended_row_domain, 3, false, "row of an ended run");
   if (!read) return false;
@@ -149,12 +150,30 @@ bool Audit::add_table(Sql query, std::string_view domain, int columns, bool seal
   Stored<bool> row = rows->step();
   for (; row && *row; row = rows->step()) {
     const core::Digest digest = digest_of(domain, rows->fields(0, columns));
-    if (sealed && rows->text(columns) != core::hex(digest)) {
-      return bad(Kind::tampered, fmt::format("{} {}: its content was changed", what, rows->text(0)));
-    }
-    records_.add(digest);
+    if (!add_row(digest, sealed ? rows->text(columns) : core::hex(digest), what, rows->text(0))) return false;
   }
   if (!row) return unreadable(row.error());
+  return true;
+}
+
+// Their digest stands before what their GPUs did, which came with schema 3.
+bool Audit::add_attempts() {
+  Stored<Statement> rows = database_.prepare(query::every_attempt);
+  if (!rows) return unreadable(rows.error());
+  Stored<bool> row = rows->step();
+  for (; row && *row; row = rows->step()) {
+    const core::Digest digest = attempt_digest(rows->fields(0, 16), rows->text(17));
+    if (!add_row(digest, rows->text(16), "attempt", rows->text(0))) return false;
+  }
+  if (!row) return unreadable(row.error());
+  return true;
+}
+
+bool Audit::add_row(const core::Digest& digest, const std::string& sealed, std::string_view what,
+                    const std::string& number) {
+  if (sealed != core::hex(digest))
+    return bad(Kind::tampered, fmt::format("{} {}: its content was changed", what, number));
+  records_.add(digest);
   return true;
 }
 

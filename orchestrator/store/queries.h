@@ -77,7 +77,7 @@ inline constexpr Sql put_trial =
 inline constexpr Sql digest_of_attempt = "SELECT digest FROM attempts WHERE attempt = ?1";
 inline constexpr Sql put_attempt =
     "INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-    " ?17)";
+    " ?17, ?18)";
 inline constexpr Sql put_note = "INSERT INTO notes VALUES (?1, ?2, ?3, ?4, ?5)";
 inline constexpr Sql next_note = "SELECT coalesce(max(note), 0) + 1 FROM notes";
 inline constexpr Sql hashes_of_run = "SELECT hash FROM experiments WHERE run = ?1";

@@ -165,6 +165,13 @@ Fields fields_of(const core::AttemptRecord& r) {
           std::int64_t{r.disturbed}};
 }
 
+std::string gpus_of(const core::AttemptRecord& r) { return r.gpus.empty() ? "" : core::json_text(r.gpus); }
+
+core::Digest attempt_digest(Fields fields, std::string_view gpus) {
+  if (!gpus.empty()) fields.emplace_back(gpus);
+  return digest_of(attempt_domain, fields);
+}
+
 budgets::Result<core::AttemptRecord, std::string> attempt_of(const Statement& row) {
   return guarded<core::AttemptRecord>("attempt", row.integer(0), [&](core::AttemptRecord& r) {
     r.attempt = core::AttemptId{row.integer(0)};
@@ -183,6 +190,7 @@ budgets::Result<core::AttemptRecord, std::string> attempt_of(const Statement& ro
     json::parse(row.text(13)).get_to(r.phase_ms);
     r.memory_peak_bytes = row.integer(14);
     r.disturbed = row.integer(15) != 0;
+    if (const std::string gpus = row.text(17); !gpus.empty()) json::parse(gpus).get_to(r.gpus);
   });
 }
 

@@ -11,6 +11,7 @@ Fields fields_of(const core::ExperimentRecord& record);
 // `finish`: the trial's place among all finished trials of the home.
 Fields fields_of(const core::TrialRecord& record, std::int64_t finish);
 Fields fields_of(const core::AttemptRecord& record);
+std::string gpus_of(const core::AttemptRecord& record);  // a column of its own behind the digest; empty: nothing known
 Fields fields_of(const core::Note& note, std::int64_t number);
 
 // From the statement's current row; the error says which row and what does not fit.
@@ -27,5 +28,8 @@ inline constexpr std::string_view attempt_domain = "overnight.attempt.v1\n";
 inline constexpr std::string_view note_domain = "overnight.note.v1\n";
 inline constexpr std::string_view ended_row_domain = "overnight.ended.v1\n";
 inline constexpr std::string_view action_domain = "overnight.action.v1\n";
+
+// Of an attempt's fields and what its GPUs did: those of schema 2 have none, and keep the digests that they were given.
+core::Digest attempt_digest(Fields fields, std::string_view gpus);
 
 }  // namespace overnight::store

@@ -131,7 +131,16 @@ PRAGMA user_version = 2;
 COMMIT;
 )";
 
-constexpr Sql migrations[] = {create_tables, mark_ended_rows};
+// 3: what the GPUs of an attempt did, as JSON; empty: nothing is known of them, or it had none. It stands behind the
+// digest, and is part of it where it is not empty: older rows keep theirs.
+constexpr Sql add_gpus_of_attempts = R"(
+BEGIN IMMEDIATE;
+ALTER TABLE attempts ADD COLUMN gpus TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = 3;
+COMMIT;
+)";
+
+constexpr Sql migrations[] = {create_tables, mark_ended_rows, add_gpus_of_attempts};
 static_assert(std::size(migrations) == schema_version);
 
 Stored<std::string> schema_of(Database& database) { return database.text(query::schema_text); }

@@ -7,7 +7,7 @@
 
 namespace overnight::store {
 
-inline constexpr std::int64_t schema_version = 2;
+inline constexpr std::int64_t schema_version = 3;
 
 // Brings a database that is open for writing to `schema_version`; an empty one gets everything. Refuses newer ones and
 // databases of other programs.

@@ -147,9 +147,12 @@ void Writer::write(const core::AttemptRecord& record) {
   if (find(digest_of_attempt_, {core::number(record.attempt)})) forget(digest_of_attempt_.text(0));
   digest_of_attempt_.rewind();
   Fields fields = fields_of(record);
-  const core::Digest digest = digest_of(attempt_domain, fields);
+  std::string gpus = gpus_of(record);
+  const core::Digest digest = attempt_digest(fields, gpus);
   records_.add(digest);
-  run(put_attempt_, sealed(std::move(fields), digest));
+  fields = sealed(std::move(fields), digest);
+  fields.emplace_back(std::move(gpus));
+  run(put_attempt_, std::move(fields));
 }
 
 void Writer::write(const core::Note& note) {

@@ -88,6 +88,14 @@ AttemptGone any_gone() {
   gone.phase_ms[any_text()] = any_number();
   gone.artifacts = budgets::Bytes::of(any_number());
   gone.disturbed = *rc::gen::arbitrary<bool>();
+  if (*rc::gen::arbitrary<bool>()) {
+    workers::GpuUse& use = gone.gpus.emplace_back();
+    use.uuid = any_text();
+    use.judged_ms = any_count();
+    use.slowed_by = {any_text(), any_text()};
+    use.energy_mj = any_number();
+    use.energy_from_power = *rc::gen::arbitrary<bool>();
+  }
   return gone;
 }
 
@@ -195,6 +203,13 @@ TEST(Codec, AStudyOfAnEarlierHomeHasNoTradeoffs) {
   auto j = nlohmann::json::parse(study_to_json(small_study()));
   ASSERT_EQ(j["objective"].erase("tradeoffs"), 1u);
   EXPECT_EQ(study_from_json(j.dump()), small_study());
+}
+
+TEST(Codec, AnAttemptOfAnEarlierHomeSaysNothingOfItsGpus) {
+  const Input input{Moment::at(1), WallTime::at(1), 1, AttemptGone{AttemptId{1}}};
+  const std::string text = input_to_json(input);
+  EXPECT_EQ(text.find("gpus"), std::string::npos) << "and is written as it was then";
+  EXPECT_TRUE(input_from_json(text));
 }
 
 TEST(Codec, HostileTextIsRefusedWithAReason) {

@@ -11,8 +11,8 @@ workers::Receipt sample() {
   receipt.cause = core::Cause::completed;
   receipt.took_ms = 1500;
   receipt.metrics = {{"loss", {0.5, -1, core::Phase::train, true}}, {"other", {2, -1, core::Phase::train, true}}};
-  receipt.phases = {{core::Phase::train, 0, 900, 0, 0, false, 0, 5000, 0},
-                    {core::Phase::evaluate, 0, 100, 0, 0, false, 0, 7000, 0}};
+  receipt.phases = {{core::Phase::train, 0, 900, 0, 0, false, 0, 5000, 0, 0, {}},
+                    {core::Phase::evaluate, 0, 100, 0, 0, false, 0, 7000, 0, 0, {}}};
   return receipt;
 }
 
@@ -24,6 +24,19 @@ TEST(ReceiptEvent, CarriesTheObjectiveAsScore) {
   EXPECT_EQ(gone.took, core::Millis::of(1500));
   EXPECT_EQ(gone.phase_ms.at("evaluate"), 100);
   EXPECT_EQ(gone.memory_peak_bytes, 7000);
+}
+
+TEST(ReceiptEvent, SumsUpWhatTheGpusDidInItsPhases) {
+  EXPECT_TRUE(gone_from(sample(), "loss").gpus.empty());
+  auto receipt = sample();
+  workers::GpuUse use;
+  use.uuid = "GPU-1";
+  use.judged_ms = 900, use.slowed_ms = 100, use.energy_mj = 7;
+  receipt.phases[0].gpus = receipt.phases[1].gpus = {use};
+  const auto gone = gone_from(receipt, "loss");
+  ASSERT_EQ(gone.gpus.size(), 1u);
+  EXPECT_EQ(gone.gpus[0].slowed_ms, 200);
+  EXPECT_EQ(gone.gpus[0].energy_mj, 14);
 }
 
 TEST(ReceiptEvent, HasNoScoreUnlessItCompleted) {

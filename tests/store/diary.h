@@ -45,7 +45,8 @@ inline std::string bytes_of(const std::filesystem::path& file) {
 
 class Diary {
  public:
-  core::Home home{2};  // its own first input is the home's opening
+  core::Home home{2};                 // its own first input is the home's opening
+  std::vector<workers::GpuUse> gpus;  // of each attempt that ends
 
   // The batch of the last thing that was told.
   ports::Batch batch(const std::string& event) {
@@ -90,6 +91,7 @@ class Diary {
       if (gone.cause == core::Cause::completed) gone.score = 1.0 / static_cast<double>(seq_);
       gone.detail = "the \"end\" of it,\nin two lines";
       gone.took = core::seconds(1);
+      gone.gpus = gpus;
       home.tell(gone, 1000);
       return batch("gone");
     }

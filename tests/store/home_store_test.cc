@@ -11,6 +11,7 @@
 
 #include <filesystem>
 
+#include "orchestrator/store/audit.h"
 #include "orchestrator/store/reader.h"
 #include "tests/store/children.h"
 #include "tests/store/diary.h"
@@ -148,6 +149,50 @@ TEST(HomeStore, ANewerVersionIsRefusedByWriterReaderAndAuditAlike) {
   const auto reader = HomeReader::open(home.path());
   ASSERT_FALSE(reader);
   EXPECT_EQ(reader.error().kind, Kind::newer_version);
+}
+
+std::vector<workers::GpuUse> one_gpu() {
+  workers::GpuUse use;
+  use.uuid = "GPU-1";
+  use.judged_ms = 900, use.slowed_ms = 300, use.slowed_by = {"software power cap"};
+  return {use};
+}
+
+std::vector<core::AttemptRecord> attempts_in(const std::string& home) {
+  const auto reader = HomeReader::open(home);
+  EXPECT_TRUE(reader);
+  std::vector<core::AttemptRecord> found;
+  for (const std::string& number : answers(home, "SELECT attempt FROM attempts ORDER BY attempt"))
+    found.push_back((*reader)->attempt(core::AttemptId{std::stoll(number)})->value());
+  return found;
+}
+
+TEST(HomeStore, KeepsWhatTheGpusOfAnAttemptDid) {
+  const TemporaryHome home;
+  {
+    auto store = open_store(home.path());
+    Diary diary;
+    diary.gpus = one_gpu();
+    for (int i = 0; i < 12; ++i) ASSERT_TRUE(store->commit(diary.next()));
+  }
+  const auto attempts = attempts_in(home.path());
+  ASSERT_FALSE(attempts.empty());
+  for (const auto& attempt : attempts) EXPECT_EQ(attempt.gpus, one_gpu());
+  EXPECT_EQ(verify(home.path()).kind, AuditVerdict::Kind::intact);
+  tamper(home.path(), "UPDATE attempts SET gpus = '' WHERE attempt = 1");
+  EXPECT_EQ(verify(home.path()).kind, AuditVerdict::Kind::tampered) << "what was known cannot be made unknown";
+}
+
+TEST(HomeStore, OfSchema2IsBroughtUpToDateAndStaysIntact) {
+  const TemporaryHome home;
+  write_story(home.path(), 12);
+  const auto before = attempts_in(home.path());
+  ASSERT_FALSE(before.empty());
+  tamper(home.path(), "ALTER TABLE attempts DROP COLUMN gpus; PRAGMA user_version = 2");
+  EXPECT_FALSE(HomeReader::open(home.path())) << "a reader changes nothing";
+  EXPECT_TRUE(open_store(home.path()));
+  EXPECT_EQ(attempts_in(home.path()), before);
+  EXPECT_EQ(verify(home.path()).kind, AuditVerdict::Kind::intact);
 }
 
 TEST(HomeStore, TablesThatWereChangedAreRefused) {

@@ -21,13 +21,20 @@ void describe(Visitor& field, GpuUse& use) {
   field("memory_peak_bytes", use.memory_peak_bytes);
 }
 
+inline constexpr std::int64_t number_max = 1'000'000'000'000'000;  // 30,000 years in ms: sums never overflow
+
+inline constexpr std::int64_t samples_max = 1'000'000'000;  // 30 years at one a second
+
 inline void check_uses(const std::vector<GpuUse>& uses) {
   for (const GpuUse& use : uses) {
-    const bool sums = use.judged_ms >= 0 && use.slowed_ms >= 0 && use.slowed_ms <= use.judged_ms &&
-                      use.energy_ms >= 0 && use.clock_samples >= 0;
-    const bool known =
-        use.energy_mj >= -1 && use.clock_min_mhz >= -1 && use.clock_mean_mhz >= -1 && use.memory_peak_bytes >= -1;
-    if (!sums || !known) throw Refused("gpus", "has a number that cannot be");
+    bool possible = use.slowed_ms <= use.judged_ms && use.clock_samples <= samples_max;
+    for (const std::int64_t sum : {use.judged_ms, use.slowed_ms, use.energy_ms, use.clock_samples})
+      possible = possible && sum >= 0 && sum <= number_max;
+    for (const std::int64_t known : {use.energy_mj, use.memory_peak_bytes})
+      possible = possible && known >= -1 && known <= number_max;
+    for (const std::int64_t mhz : {use.clock_min_mhz, use.clock_mean_mhz})
+      possible = possible && mhz >= -1 && mhz <= 1'000'000;
+    if (!possible) throw Refused("gpus", "has a number that cannot be");
     if (use.slowed_by.size() > slowed_by_max) throw Refused("gpus.slowed_by", "has more than 16 reasons");
   }
 }

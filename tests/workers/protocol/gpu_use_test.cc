@@ -35,6 +35,7 @@ TEST(GpuUse, NumbersThatCannotBeAreRefused) {
   EXPECT_FALSE(gpu_uses_from_json(to_json({use("G", 1000, 1001)})));
   EXPECT_FALSE(gpu_uses_from_json(to_json({use("G", -1, 0)})));
   EXPECT_FALSE(gpu_uses_from_json(to_json({used(-2, 1000)})));
+  EXPECT_FALSE(gpu_uses_from_json(to_json({used(INT64_MAX, 1000)})));
   EXPECT_FALSE(gpu_uses_from_json("{}"));
   EXPECT_FALSE(gpu_uses_from_json(std::string(gpu_uses_bytes_max + 1, ' ')));
 }
