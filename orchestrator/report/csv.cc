@@ -22,6 +22,18 @@ std::string value_field(const core::Params& params, const std::string& name) {
   return core::text_of(found->second);
 }
 
+// throttled (yes, no, unknown), slowed_percent, slowed_by, gpu_energy_mj; empty where there are no GPUs, or unknown.
+std::string gpu_fields(const Findings& found, core::TrialId trial) {
+  const auto at = found.gpus.find(trial);
+  if (at == found.gpus.end()) return ",,,,";
+  const GpuFacts& facts = at->second;
+  std::string by;
+  for (const std::string& reason : facts.slowed_by) by += (by.empty() ? "" : ", ") + reason;
+  return fmt::format(",{},{},{},{}", workers::name_of(facts.throttling),
+                     facts.slowed_percent < 0 ? "" : std::to_string(facts.slowed_percent), csv(by),
+                     facts.energy.mj < 0 ? "" : std::to_string(facts.energy.mj));
+}
+
 std::set<std::string> metric_names(const ReportData& data) {
   std::set<std::string> names;
   for (const core::TrialRecord& trial : data.trials) {
@@ -49,7 +61,7 @@ std::string to_csv(const ReportData& data, const Findings& found) {
   std::string out =
       "run,trial,experiment,proposer,purpose,seed,metric,score,self_reported,cause,phase,detail,attempts,slot_ms,gpu_"
       "ms,"
-      "disk_bytes,finished_utc,finished_unix_ms";
+      "disk_bytes,finished_utc,finished_unix_ms,throttled,slowed_percent,slowed_by,gpu_energy_mj";
   for (const std::string& name : params) out += "," + csv("param_" + name);
   for (const std::string& name : metrics) out += "," + csv("metric_" + name);
   out += ",hypothesis\r\n";
@@ -64,6 +76,7 @@ std::string to_csv(const ReportData& data, const Findings& found) {
                        workers::name_of(trial.phase), csv(trial.detail), trial.attempts, trial.used.slot_time.count(),
                        trial.used.gpu_time.count(), trial.used.disk.count(), iso_words(trial.finished.ms()),
                        trial.finished.ms());
+    out += gpu_fields(found, trial.trial);
     for (const std::string& name : params) out += "," + value_field(record.params, name);
     for (const std::string& name : metrics) {
       const auto value = trial.metrics.find(name);

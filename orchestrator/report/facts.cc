@@ -78,6 +78,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const ReportData& data
   if (run.hold) add("hold", "by " + run.hold->by + ": " + run.hold->reason);
   add("experiments", experiments_words(data, found));
   add("slots", slots_words(data));
+  if (study.task.gpus > 0) add("energy", energy_words(found.energy) + " on GPUs, of all trials");
   if (found.noise)
     add("noise", fmt::format("standard deviation {:.2g} of one score, from {} degrees of freedom",
                              found.noise->deviation, found.noise->degrees));

@@ -24,6 +24,31 @@ void fold(Result& result, const core::TrialRecord& trial) {
   (trial.purpose == Purpose::confirm ? result.confirm : result.search).add(*trial.score);
 }
 
+void fold(Throttled& throttled, const GpuFacts& facts) {
+  ++throttled.all;
+  throttled.yes += facts.throttling == workers::Throttling::yes;
+  throttled.unknown += facts.throttling == workers::Throttling::unknown;
+  if (facts.throttling == workers::Throttling::yes) throttled.by.insert(facts.slowed_by.begin(), facts.slowed_by.end());
+}
+
+// Which trials' GPUs were slowed, and what energy they took: of each result and of all.
+void add_gpus(const ReportData& data, std::map<core::ExperimentId, Result>& results, Findings& found) {
+  found.gpus = gpu_facts(data);
+  found.energy.complete = !found.gpus.empty();
+  for (auto& [_, result] : results) result.energy.complete = !found.gpus.empty();
+  for (const core::TrialRecord& trial : data.trials) {
+    const auto facts = found.gpus.find(trial.trial);
+    const auto result = results.find(trial.experiment);
+    if (facts == found.gpus.end() || result == results.end()) continue;
+    found.energy = sum_of(found.energy, facts->second.energy);
+    result->second.energy = sum_of(result->second.energy, facts->second.energy);
+    if (!trial.score || trial.purpose == Purpose::canary) continue;
+    fold(found.throttled, facts->second);
+    if ((trial.purpose == Purpose::confirm) == result->second.confirmed())
+      fold(result->second.throttled, facts->second);
+  }
+}
+
 std::map<core::ExperimentId, Result> results_of(const ReportData& data) {
   std::map<core::ExperimentId, Result> results;
   for (const core::ExperimentRecord& record : data.experiments) results[record.experiment].record = &record;
@@ -125,6 +150,7 @@ std::vector<Credit> credits_of(const ReportData& data, const Findings& found,
 Findings findings_of(const ReportData& data) {
   Findings found;
   auto results = results_of(data);
+  add_gpus(data, results, found);
   for (auto& [id, result] : results) {
     found.records.emplace(id, result.record);
     found.self_reported = found.self_reported || result.self_reported;

@@ -12,14 +12,22 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "evals/ranking.h"
 #include "evals/statistics.h"
+#include "orchestrator/report/gpu_facts.h"
 #include "orchestrator/report/report_data.h"
 
 namespace overnight::report {
+
+// Measurements by whether their GPUs were slowed meanwhile; all 0 if the study asks for no GPUs.
+struct Throttled {
+  std::int64_t yes = 0, unknown = 0, all = 0;
+  std::set<std::string> by;  // what slowed them
+};
 
 // One experiment with its scores. Points into the ReportData that it was found in.
 struct Result {
@@ -30,6 +38,8 @@ struct Result {
   std::int64_t failed = 0;          // trials without a score
   budgets::Cost used;               // all attempts of all trials
   bool self_reported = false;       // at least one score came from the training process itself
+  Throttled throttled;              // of the trials that `judged` is made of
+  workers::GpuEnergy energy;        // all attempts of all trials; unknown too where there are no GPUs
 
   // For ranked results and the baseline.
   evals::Estimate estimate;
@@ -83,8 +93,11 @@ struct Findings {
   std::vector<Failure> failures;  // most frequent first
   std::vector<Credit> credits;    // in the order of the study
   std::map<core::ExperimentId, const core::ExperimentRecord*> records;
-  std::int64_t measurements = 0;  // scored experiments of the search: among so many the best was chosen
-  bool self_reported = false;     // any score was
+  std::int64_t measurements = 0;           // scored experiments of the search: among so many the best was chosen
+  bool self_reported = false;              // any score was
+  std::map<core::TrialId, GpuFacts> gpus;  // of each trial; empty if the study asks for no GPUs
+  Throttled throttled;                     // all scores but of canaries
+  workers::GpuEnergy energy;               // all attempts of finished trials
   Verdict verdict;
 };
 

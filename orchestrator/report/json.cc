@@ -33,6 +33,26 @@ json cost_json(const budgets::Cost& cost) {
           {"disk_bytes", cost.disk.count()}};
 }
 
+json energy_json(const workers::GpuEnergy& energy) {
+  return {{"mj", energy.mj < 0 ? json(nullptr) : json(energy.mj)}, {"complete", energy.complete}};
+}
+
+// Null: the study asks for no GPUs.
+json throttled_json(const Throttled& throttled) {
+  if (throttled.all == 0) return nullptr;
+  return {{"yes", throttled.yes}, {"unknown", throttled.unknown}, {"of", throttled.all}, {"slowed_by", throttled.by}};
+}
+
+json gpus_json(const Findings& found, core::TrialId trial) {
+  const auto at = found.gpus.find(trial);
+  if (at == found.gpus.end()) return nullptr;
+  const GpuFacts& facts = at->second;
+  return {{"throttled", workers::name_of(facts.throttling)},
+          {"slowed_percent", facts.slowed_percent < 0 ? json(nullptr) : json(facts.slowed_percent)},
+          {"slowed_by", facts.slowed_by},
+          {"energy", energy_json(facts.energy)}};
+}
+
 json result_json(const Result& result) {
   json out{{"experiment", core::number(result.record->experiment)},
            {"rank", result.place.rank},
@@ -47,7 +67,9 @@ json result_json(const Result& result) {
            {"search_score", result.search.n > 0 ? json(result.search.mean) : json(nullptr)},
            {"proposer", result.record->proposer},
            {"params", params_json(result.record->params)},
-           {"cost", cost_json(result.used)}};
+           {"cost", cost_json(result.used)},
+           {"throttled", throttled_json(result.throttled)},
+           {"gpu_energy", energy_json(result.energy)}};
   if (result.gain)
     out["gain_over_baseline"] = {{"value", result.gain->value}, {"interval", interval_json(result.gain->interval)}};
   return out;
@@ -139,7 +161,7 @@ json experiments_json(const ReportData& data) {
   return out;
 }
 
-json trials_json(const ReportData& data) {
+json trials_json(const ReportData& data, const Findings& found) {
   json out = json::array();
   for (const core::TrialRecord& trial : data.trials)
     out.push_back({{"trial", core::number(trial.trial)},
@@ -154,6 +176,7 @@ json trials_json(const ReportData& data) {
                    {"metrics", trial.metrics},
                    {"attempts", trial.attempts},
                    {"cost", cost_json(trial.used)},
+                   {"gpus", gpus_json(found, trial.trial)},
                    {"finished_unix_ms", trial.finished.ms()}});
   return out;
 }
@@ -196,7 +219,7 @@ std::string to_json(const ReportData& data, const Findings& found) {
            {"failures", failures_json(found)},
            {"proposers", proposers_json(found)},
            {"experiments", experiments_json(data)},
-           {"trials", trials_json(data)},
+           {"trials", trials_json(data, found)},
            {"journal", {{"home", data.home_uuid}, {"entries", data.journal_entries}, {"head", data.journal_head}}}};
   if (found.noise)
     out["noise"] = {{"standard_deviation", found.noise->deviation}, {"degrees_of_freedom", found.noise->degrees}};

@@ -32,16 +32,32 @@ std::string gain_words(const Result& result) {
   return sign + estimate_words({gain.value, 1, gain.interval, gain.pooled});
 }
 
+std::string throttled_mark(const Throttled& throttled) {
+  return throttled.yes > 0 ? " ‡" : throttled.unknown > 0 ? " ‡?" : "";
+}
+
 std::string ranking(const ReportData& data, const Findings& found) {
   if (found.ranked.empty() && !found.baseline) return "";
-  std::string out = "## Ranked results\n\n" + head({"rank", "experiment", markdown(data.run.study.objective.metric, 60),
-                                                    "n", "gain", "status", "proposer", "slot time", "parameters"});
+  const bool gpus = data.run.study.task.gpus > 0;
+  std::vector<std::string> names{"rank",     "experiment", markdown(data.run.study.objective.metric, 60),
+                                 "n",        "gain",       "status",
+                                 "proposer", "slot time"};
+  if (gpus) names.push_back("energy");
+  names.push_back("parameters");
+  std::string out = "## Ranked results\n\n" + head(names);
   const auto add = [&](const std::string& rank, const Result& result, const char* status) {
-    out += row(
-        {rank, "#" + std::to_string(core::number(result.record->experiment)),
-         estimate_words(result.estimate) + (result.estimate.pooled ? " p" : "") + (result.self_reported ? " †" : ""),
-         std::to_string(result.estimate.n), gain_words(result), status, markdown(result.record->proposer, 60),
-         duration_words(result.used.slot_time.count()), markdown(params_words(result.record->params), 600)});
+    std::vector<std::string> cells{rank,
+                                   "#" + std::to_string(core::number(result.record->experiment)),
+                                   estimate_words(result.estimate) + (result.estimate.pooled ? " p" : "") +
+                                       (result.self_reported ? " †" : "") + throttled_mark(result.throttled),
+                                   std::to_string(result.estimate.n),
+                                   gain_words(result),
+                                   status,
+                                   markdown(result.record->proposer, 60),
+                                   duration_words(result.used.slot_time.count())};
+    if (gpus) cells.push_back(energy_words(result.energy));
+    cells.push_back(markdown(params_words(result.record->params), 600));
+    out += row(cells);
   };
   const std::size_t end = std::min(found.ranked.size(), found.confirmed + rows_max);
   for (std::size_t i = 0; i < end; ++i)

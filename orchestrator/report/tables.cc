@@ -55,6 +55,7 @@ std::string gain_cell(const Result& result) {
 
 std::string cost_cell(const core::Run& run, const Result& result) {
   std::string out = duration_words(result.used.slot_time.count());
+  if (run.study.task.gpus > 0) out += "<br><span class=\"dim\">" + energy_words(result.energy) + "</span>";
   const LlmShare share = llm_share(run, result.record->proposer);
   if (share.microusd > 0 || share.tokens > 0)
     out += fmt::format("<br><span class=\"dim\">{}, {} tokens</span>",
@@ -63,9 +64,17 @@ std::string cost_cell(const core::Run& run, const Result& result) {
   return out;
 }
 
+std::string throttled_mark(const Throttled& throttled) {
+  std::string why = fmt::format("a GPU was slowed in {} of {} measurements", throttled.yes, throttled.all);
+  for (const std::string& reason : throttled.by) why += (reason == *throttled.by.begin() ? ": " : ", ") + reason;
+  if (throttled.yes > 0) return "<span title=\"" + html(why) + "\">‡</span>";
+  return throttled.unknown > 0 ? "<span title=\"whether a GPU was slowed is not known\">‡?</span>" : "";
+}
+
 std::string result_row(const core::Run& run, const Result& result, const std::string& rank, const char* css_class) {
   std::string score = html(estimate_words(result.estimate));
   if (result.self_reported) score += "<span title=\"self-reported by the training process\">†</span>";
+  score += throttled_mark(result.throttled);
   if (result.estimate.pooled) score += "<span class=\"dim\" title=\"interval from the pooled noise\">\u00a0p</span>";
   const bool baseline = result.record->purpose == core::Purpose::baseline;
   const int colour = colour_of(run, result.record->proposer);
@@ -85,8 +94,9 @@ std::string group_row(const std::string& words) {
 std::string ranking_of(const core::Run& run, const std::string& rows) {
   return "<div class=\"wide\"><table class=\"ranking\">\n<thead><tr>" + th("rank", true) + th("exp.", true) +
          th(html(run.study.objective.metric, 40), true) + th("n", true) + th("gain", true) + th("parameters") +
-         th("proposer") + th("seeds", true) + th("slot time, LLM", true) + "</tr></thead>\n<tbody>\n" + rows +
-         "</tbody>\n</table></div>\n";
+         th("proposer") + th("seeds", true) +
+         th(run.study.task.gpus > 0 ? "slot time, energy, LLM" : "slot time, LLM", true) + "</tr></thead>\n<tbody>\n" +
+         rows + "</tbody>\n</table></div>\n";
 }
 
 std::string ranking_caption(const Findings& found, std::size_t shown) {

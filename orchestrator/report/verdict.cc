@@ -1,5 +1,7 @@
 #include "orchestrator/report/verdict.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "budgets/invariant.h"
@@ -162,12 +164,28 @@ void add_silent_proposers(const Findings& found, Verdict& verdict) {
   }
 }
 
+// A slow GPU trains less in the same time, and is no property of what was tried.
+std::string throttled_words(const Throttled& throttled) {
+  std::string by;
+  for (const std::string& reason : throttled.by) by += (by.empty() ? "" : ", ") + harmless(reason, 60);
+  return fmt::format(
+      "Scores marked ‡: a GPU was slowed for more than {} % of the time ({}), in {} of {} measurements; what they "
+      "reached in a given time is less than the machine can.",
+      workers::throttled_percent, by, count_words(throttled.yes), count_words(throttled.all));
+}
+
 // What holds for the whole run, whoever won.
 void add_general_caveats(const ReportData& data, const Findings& found, Verdict& verdict) {
   const core::Run& run = data.run;
   add_silent_proposers(found, verdict);
   if (found.self_reported)
     verdict.caveats.push_back("Scores marked † are self-reported: the training process said them itself.");
+  if (found.throttled.yes > 0) verdict.caveats.push_back(throttled_words(found.throttled));
+  if (found.throttled.unknown > 0)
+    verdict.caveats.push_back(
+        fmt::format("Scores marked ‡?: whether their GPUs were slowed is not known, in {} of {} "
+                    "measurements.",
+                    count_words(found.throttled.unknown), count_words(found.throttled.all)));
   const bool unseeded = !core::can_see_seed(run.study.task);
   if (found.noise && unseeded)
     verdict.caveats.push_back("The task takes no seed: intervals show only the noise of running again.");
