@@ -15,6 +15,7 @@
 #include "orchestrator/cli/verbs.h"
 #include "orchestrator/executors/gpus.h"
 #include "orchestrator/executors/local_executor.h"
+#include "orchestrator/report/gpu_facts.h"
 
 namespace overnight::cli {
 namespace {
@@ -37,11 +38,24 @@ void show(const core::Study& study, const core::AttemptGone& gone, const fs::pat
               << duration_words(core::worst_case_wall(study).count()) << "\n";
   std::cout << "  most memory " << bytes_words(gone.memory_peak_bytes) << ", artifacts "
             << bytes_words(gone.artifacts.count()) << "\n";
+  if (study.task.gpus > 0) {
+    const report::GpuFacts gpus = report::gpu_facts_of(gone.gpus, gone.phase_ms);
+    std::cout << "  energy of the GPUs " << report::energy_words(gpus.energy) << ", throttled "
+              << clean(report::throttling_words(gpus), 200) << "\n";
+  }
   for (const auto& [name, value] : gone.metrics) {
     if (name != study.objective.metric) std::cout << "  " << clean(name, 60) << " = " << number_words(value) << "\n";
   }
   std::cout << "  refused paths and hosts: not shown, this version has no sandbox that refuses any\n"
             << "  logs in " << folder.string() << "\n";
+}
+
+nlohmann::json gpus_json(const core::Study& study, const core::AttemptGone& gone) {
+  if (study.task.gpus == 0) return nullptr;
+  const report::GpuFacts gpus = report::gpu_facts_of(gone.gpus, gone.phase_ms);
+  return {{"throttled", std::string(workers::name_of(gpus.throttling))},
+          {"slowed_by", gpus.slowed_by},
+          {"energy_mj", gpus.energy.mj < 0 ? nlohmann::json(nullptr) : nlohmann::json(gpus.energy.mj)}};
 }
 
 nlohmann::json json_of(const core::Study& study, const core::AttemptGone& gone, const fs::path& folder) {
@@ -58,6 +72,7 @@ nlohmann::json json_of(const core::Study& study, const core::AttemptGone& gone, 
           {"took_ms", gone.took ? nlohmann::json(gone.took->count()) : nlohmann::json(nullptr)},
           {"worst_case_ms", core::worst_case_wall(study).count()},
           {"memory_peak_bytes", gone.memory_peak_bytes},
+          {"gpus", gpus_json(study, gone)},
           {"artifacts_bytes", gone.artifacts.count()},
           {"metrics", gone.metrics},
           {"folder", folder.string()}};

@@ -5,13 +5,17 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
+#include "orchestrator/cli/cuda_toolkit.h"
 #include "orchestrator/cli/exit_codes.h"
+#include "orchestrator/cli/gpu_condition.h"
 #include "orchestrator/cli/halts_on_disk.h"
 #include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
@@ -64,11 +68,63 @@ std::vector<std::string> containment_words(const json& keeper) {
                       : "NOT hidden from training: no mounts of its own can be made here")};
 }
 
+// The driver, the toolkit, and how each GPU is now.
+struct GpuPart {
+  workers::Nvml nvml;
+  executors::GpusFound gpus = executors::find_gpus(nvml);
+  std::optional<CudaToolkit> toolkit = find_cuda_toolkit(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "");
+
+  std::optional<GpuCondition> condition(const executors::GpuFound& gpu) const {
+    const auto device = nvml.device(gpu.uuid);
+    return device ? std::optional(condition_of(nvml, *device)) : std::nullopt;
+  }
+};
+
+std::string toolkit_words(const std::optional<CudaToolkit>& toolkit) {
+  if (!toolkit) return "none: nvcc is neither in PATH nor in /usr/local/cuda/bin";
+  return (toolkit->version.empty() ? "of a version that it does not tell" : toolkit->version) + ", " + toolkit->nvcc;
+}
+
+void add_gpus(const GpuPart& part, json& out) {
+  json list = json::array();
+  for (const auto& gpu : part.gpus.found) {
+    json one{{"uuid", gpu.uuid}, {"name", gpu.name}, {"used_by", gpu.used_by}};
+    if (const auto condition = part.condition(gpu)) one.update(condition_json(*condition));
+    list.push_back(std::move(one));
+  }
+  const auto driver = part.nvml.driver_version(), cuda = part.nvml.cuda_version();
+  out["gpus"] = list;
+  out["gpu_note"] = part.gpus.note;
+  out["gpu_driver"] = driver ? json(*driver) : json(nullptr);
+  out["gpu_driver_cuda"] = cuda ? json(*cuda) : json(nullptr);
+  out["cuda_toolkit"] = nullptr;
+  if (part.toolkit) out["cuda_toolkit"] = {{"version", part.toolkit->version}, {"nvcc", part.toolkit->nvcc}};
+}
+
+void print_gpus(const GpuPart& part) {
+  if (part.gpus.found.empty()) {
+    std::cout << "gpus       none: " << part.gpus.note << "; slots are shares of the CPUs\n";
+  } else {
+    const auto driver = part.nvml.driver_version(), cuda = part.nvml.cuda_version();
+    std::cout << "driver     NVIDIA " << (driver ? *driver : driver.error().explain) << ", for CUDA up to "
+              << (cuda ? *cuda : cuda.error().explain) << "\n";
+  }
+  if (part.toolkit || !part.gpus.found.empty()) std::cout << "toolkit    " << toolkit_words(part.toolkit) << "\n";
+  for (const auto& gpu : part.gpus.found) {
+    std::cout << "gpu        " << gpu.uuid << " " << gpu.name
+              << (gpu.used_by.empty() ? "" : ", not used: " + gpu.used_by) << "\n";
+    const auto condition = part.condition(gpu);
+    if (!condition) std::cout << "             it cannot be asked how it is\n";
+    for (const std::string& line : condition ? condition_lines(*condition) : std::vector<std::string>{})
+      std::cout << "             " << line << "\n";
+  }
+}
+
 int doctor(const Common& common, bool as_json) {
   utsname system{};
   uname(&system);
   const auto cpus = executors::usable_cpus();
-  const auto gpus = executors::find_gpus();
+  const GpuPart gpus;
   const json keeper = probe(common.program.parent_path() / "overnight-worker");
   struct statvfs disk {};
   const std::filesystem::path where =
@@ -77,20 +133,15 @@ int doctor(const Common& common, bool as_json) {
   const auto free = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
   const std::string latch = latch_words(common.home(), std::nullopt);
   if (as_json) {
-    json list = json::array();
-    for (const auto& gpu : gpus.found)
-      list.push_back({{"uuid", gpu.uuid}, {"name", gpu.name}, {"used_by", gpu.used_by}});
-    std::cout << json{{"kernel", system.release},
-                      {"user", getuid()},
-                      {"cpus", cpus.size()},
-                      {"memory_bytes", memory_bytes()},
-                      {"disk_free_bytes", free},
-                      {"gpus", list},
-                      {"gpu_note", gpus.note},
-                      {"latch", latch.empty() ? json(nullptr) : json(latch)},
-                      {"containment", keeper.is_discarded() ? json(nullptr) : keeper}}
-                     .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-              << "\n";
+    json out{{"kernel", system.release},
+             {"user", getuid()},
+             {"cpus", cpus.size()},
+             {"memory_bytes", memory_bytes()},
+             {"disk_free_bytes", free},
+             {"latch", latch.empty() ? json(nullptr) : json(latch)},
+             {"containment", keeper.is_discarded() ? json(nullptr) : keeper}};
+    add_gpus(gpus, out);
+    std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   } else {
     std::cout << "kernel     " << system.release << ", "
               << (getuid() == 0 ? "root" : "user " + std::to_string(getuid())) << "\n"
@@ -98,10 +149,7 @@ int doctor(const Common& common, bool as_json) {
               << "memory     " << bytes_words(memory_bytes()) << "\n"
               << "disk       " << bytes_words(free) << " free at " << std::filesystem::absolute(where).string() << "\n";
     if (!latch.empty()) std::cout << "latch      " << latch << "\n";
-    if (gpus.found.empty()) std::cout << "gpus       none: " << gpus.note << "; slots are shares of the CPUs\n";
-    for (const auto& gpu : gpus.found)
-      std::cout << "gpu        " << gpu.uuid << " " << gpu.name
-                << (gpu.used_by.empty() ? "" : ", not used: " + gpu.used_by) << "\n";
+    print_gpus(gpus);
     if (keeper.is_discarded()) {
       std::cout << "keeper     overnight-worker cannot be run: no attempt could start here\n";
     } else {

@@ -8,6 +8,7 @@
 #include "orchestrator/cli/published_report.h"
 #include "orchestrator/cli/terminal.h"
 #include "orchestrator/cli/verbs.h"
+#include "orchestrator/report/gpu_facts.h"
 
 namespace overnight::cli {
 namespace {
@@ -27,7 +28,32 @@ json json_of(const core::Params& params) {
   return out;
 }
 
-json json_of(const core::TrialRecord& trial) {
+// Of each trial of a study that asks for GPUs; one whose attempts cannot be read is unknown.
+using GpusOfTrials = std::map<core::TrialId, report::GpuFacts>;
+
+GpusOfTrials gpus_of(store::HomeReader& reader, const store::RunFacts& facts,
+                     const std::vector<core::TrialRecord>& trials) {
+  GpusOfTrials found;
+  if (facts.run.study.task.gpus == 0) return found;
+  for (const auto& trial : trials) {
+    std::optional<report::GpuFacts> so_far;
+    if (const auto attempts = reader.attempts_of(trial.trial)) {
+      for (const auto& attempt : *attempts) so_far = report::gpu_facts_after(so_far, attempt);
+    }
+    found[trial.trial] = so_far.value_or(report::GpuFacts{});
+  }
+  return found;
+}
+
+json json_of(const report::GpuFacts& facts) {
+  return {{"throttled", std::string(workers::name_of(facts.throttling))},
+          {"slowed_percent", facts.slowed_percent < 0 ? json(nullptr) : json(facts.slowed_percent)},
+          {"slowed_by", facts.slowed_by},
+          {"energy_mj", facts.energy.mj < 0 ? json(nullptr) : json(facts.energy.mj)},
+          {"energy_complete", facts.energy.complete}};
+}
+
+json json_of(const core::TrialRecord& trial, const GpusOfTrials& gpus) {
   json out{{"trial", core::number(trial.trial)},
            {"experiment", core::number(trial.experiment)},
            {"purpose", std::string(core::name_of(trial.purpose))},
@@ -42,10 +68,13 @@ json json_of(const core::TrialRecord& trial) {
            {"slot_ms", trial.used.slot_time.count()},
            {"finished_unix_ms", trial.finished.ms()}};
   out["score"] = trial.score ? json(*trial.score) : json(nullptr);
+  const auto at = gpus.find(trial.trial);
+  out["gpus"] = at == gpus.end() ? json(nullptr) : json_of(at->second);
   return out;
 }
 
-json json_of(const core::ExperimentRecord& experiment, const std::vector<core::TrialRecord>& trials) {
+json json_of(const core::ExperimentRecord& experiment, const std::vector<core::TrialRecord>& trials,
+             const GpusOfTrials& gpus) {
   json out{{"experiment", core::number(experiment.experiment)},
            {"run", experiment.run.text},
            {"status", experiment.status},
@@ -55,7 +84,7 @@ json json_of(const core::ExperimentRecord& experiment, const std::vector<core::T
            {"hash", experiment.hash},
            {"admitted_unix_ms", experiment.admitted.ms()}};
   out["trials"] = json::array();
-  for (const auto& trial : trials) out["trials"].push_back(json_of(trial));
+  for (const auto& trial : trials) out["trials"].push_back(json_of(trial, gpus));
   return out;
 }
 
@@ -66,6 +95,23 @@ std::string params_words(const core::Params& params) {
     text += (text.empty() ? "" : " ") + name + "=" + (real ? number_words(*real) : core::text_of(value));
   }
   return text;
+}
+
+// "2 of 3 throttled, 1 unknown": of the trials with a score.
+std::string throttled_words(const std::vector<core::TrialRecord>& trials, const GpusOfTrials& gpus) {
+  std::int64_t scored = 0, throttled = 0, unknown = 0;
+  for (const auto& trial : trials) {
+    if (!trial.score) continue;
+    const auto throttling = gpus.at(trial.trial).throttling;
+    ++scored;
+    throttled += throttling == workers::Throttling::yes;
+    unknown += throttling == workers::Throttling::unknown;
+  }
+  if (throttled + unknown == 0) return scored > 0 ? "no" : "-";
+  std::string words;
+  if (throttled > 0) words = std::to_string(throttled) + " of " + std::to_string(scored);
+  if (unknown > 0) words += (words.empty() ? "" : ", ") + std::to_string(unknown) + " unknown";
+  return words;
 }
 
 // What an experiment is judged by, as in the report: its confirmation if there is one, else the search. A canary judges
@@ -104,18 +150,20 @@ Statuses statuses_in(const std::filesystem::path& home) {
 
 int list(const Common& common, store::HomeReader& reader, const store::RunFacts& facts,
          const ExperimentsOptions& options) {
+  const bool on_gpus = facts.run.study.task.gpus > 0;
   const Statuses statuses = statuses_in(common.home());
   auto experiments = all_experiments(reader, facts.run.id);
   for (auto& experiment : experiments) experiment.status = statuses.of(experiment);
   const auto trials = all_trials(reader, facts.run.id);
   std::map<core::ExperimentId, std::vector<core::TrialRecord>> by_experiment;
   for (const auto& trial : trials) by_experiment[trial.experiment].push_back(trial);
+  const GpusOfTrials gpus = gpus_of(reader, facts, trials);
   json out = json::array();
   std::vector<std::vector<std::string>> rows;
   for (const auto& experiment : experiments) {
     if (!options.status.empty() && experiment.status != options.status) continue;
     const auto& own = by_experiment[experiment.experiment];
-    out.push_back(json_of(experiment, own));
+    out.push_back(json_of(experiment, own, gpus));
     std::string score = "-", why;
     for (const auto& trial : own) {
       if (!trial.score)
@@ -126,12 +174,15 @@ int list(const Common& common, store::HomeReader& reader, const store::RunFacts&
     rows.push_back({std::to_string(core::number(experiment.experiment)), experiment.status, experiment.proposer, score,
                     std::to_string(judged.n) + (judged.confirmed ? " fresh" : ""), why,
                     params_words(experiment.params)});
+    if (on_gpus) rows.back().insert(rows.back().end() - 2, throttled_words(own, gpus));
   }
   if (options.as_json) {
     std::cout << out.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
   } else {
-    std::cout << table({"#", "status", "proposer", facts.run.study.objective.metric, "n", "failure", "parameters"},
-                       rows, 100);
+    std::vector<std::string> head{"#", "status",  "proposer",  facts.run.study.objective.metric,
+                                  "n", "failure", "parameters"};
+    if (on_gpus) head.insert(head.end() - 2, "throttled");
+    std::cout << table(head, rows, 100);
   }
   return exit_done;
 }
@@ -146,8 +197,9 @@ int show(const Common& common, store::HomeReader& reader, const store::RunFacts&
   (*experiment)->status = statuses_in(common.home()).of(**experiment);
   const auto trials = reader.trials_of(core::ExperimentId{options.experiment});
   if (!trials) return refuse(exit_failed, trials.error().explain);
+  const GpusOfTrials gpus = gpus_of(reader, facts, *trials);
   if (options.as_json) {
-    std::cout << json_of(**experiment, *trials).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
+    std::cout << json_of(**experiment, *trials, gpus).dump(2, ' ', false, json::error_handler_t::replace) << "\n";
     return exit_done;
   }
   const core::ExperimentRecord& one = **experiment;
@@ -162,8 +214,13 @@ int show(const Common& common, store::HomeReader& reader, const store::RunFacts&
                     std::to_string(trial.seed), trial.score ? number_words(*trial.score) : "-",
                     std::string(workers::name_of(trial.cause)), std::to_string(trial.attempts),
                     duration_words(trial.used.slot_time.count()), trial.detail});
+    if (gpus.empty()) continue;
+    const report::GpuFacts& gpu = gpus.at(trial.trial);
+    rows.back().insert(rows.back().end() - 1, {report::energy_words(gpu.energy), report::throttling_words(gpu)});
   }
-  std::cout << table({"trial", "purpose", "seed", "score", "cause", "attempts", "slot time", "detail"}, rows, 60);
+  std::vector<std::string> head{"trial", "purpose", "seed", "score", "cause", "attempts", "slot time", "detail"};
+  if (!gpus.empty()) head.insert(head.end() - 1, {"energy", "throttled"});
+  std::cout << table(head, rows, 60);
   for (const auto& trial : *trials) {
     if (trial.score) continue;
     const auto attempt = reader.attempt(trial.last_attempt);

@@ -145,12 +145,12 @@ int logs(const Common& common, const LogsOptions& options) {
   auto reader = open_reader(common.home());
   if (!reader) return refuse(reader.error().code, reader.error().why);
   const core::ExperimentId experiment{options.experiment};
-  const auto known = (*reader)->experiment(experiment);
-  if (!known) return refuse(exit_failed, known.error().explain);
+  const auto wanted = (*reader)->experiment(experiment);
+  if (!wanted) return refuse(exit_failed, wanted.error().explain);
   const auto facts =
-      choose_run(**reader, common.home(), options.run.empty() && *known ? (*known)->run.text : options.run);
+      choose_run(**reader, common.home(), options.run.empty() && *wanted ? (*wanted)->run.text : options.run);
   if (!facts) return refuse(facts.error().code, facts.error().why);
-  if (!*known || (*known)->run != facts->run.id)
+  if (!*wanted || (*wanted)->run != facts->run.id)
     return refuse(exit_not_found, "no experiment " + std::to_string(options.experiment) + " in " + facts->run.id.text +
                                       "; overnight experiments lists them");
   const core::AttemptId attempt = newest_attempt(**reader, *facts, experiment);

@@ -67,8 +67,10 @@ Kinship kinship_of(int pid) {
 
 }  // namespace
 
-GpusFound find_gpus(const std::string& library) {
-  GpusFound gpus = look(Nvml(library));
+GpusFound find_gpus(const std::string& library) { return find_gpus(Nvml(library)); }
+
+GpusFound find_gpus(const Nvml& nvml) {
+  GpusFound gpus = look(nvml);
   for (GpuFound& gpu : gpus.found) gpu.used_by = foreign_user(gpu, true);
   return gpus;
 }

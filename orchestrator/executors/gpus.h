@@ -15,6 +15,7 @@ struct GpusFound {
   std::string note;  // why there are none, or what could not be asked
 };
 
+GpusFound find_gpus(const workers::Nvml& nvml);
 GpusFound find_gpus(const std::string& library = workers::nvml_library);
 
 // The same, to be asked again and again: the library is loaded and initialised once (on real machines that takes long).

@@ -3,29 +3,22 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
+#include "tests/fakes/fake_driver.h"
 #include "tests/workers/keeper/kept_attempt.h"
 
 namespace overnight::workers {
 namespace {
 
-// A folder in which the driver's library lies, and the file that it answers from.
 class Driver {
  public:
-  explicit Driver(const std::string& gpus) {
-    script_ = folder_.write("gpus", gpus);
-    std::filesystem::create_symlink(OVERNIGHT_FAKE_NVML, folder_.path() / "libnvidia-ml.so.1");
-  }
-  std::string environment() const { return "LD_LIBRARY_PATH=" + folder_.path().string(); }
+  explicit Driver(const std::string& gpus) : fake_(folder_.path(), gpus) {}
+  std::string environment() const { return "LD_LIBRARY_PATH=" + fake_.folder(); }
   // A task that ends a little after the driver was asked for the first time.
-  std::string task() const {
-    return "while [ ! -e " + script_ + ".asked ]; do sleep 0.02; done; sleep 0.05; echo loss: 1";
-  }
+  std::string task() const { return fake_.until_asked() + "echo loss: 1"; }
 
  private:
   Folder folder_;
-  std::string script_;
+  FakeDriver fake_;
 };
 
 Receipt metered(const Driver& driver, const std::string& script, const std::string& mechanism = {}) {
