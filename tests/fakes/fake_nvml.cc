@@ -4,9 +4,10 @@
 //   UUID NAME [pid...] [key=value...]
 //
 // Values: reasons=1,4,4 are told one after the other, the last again and again; energy=1000+50 grows by 50 mJ with
-// each question. unsupported=ecc,energy names what this GPU does not know; lost_after=3: the third question for reasons
-// was the last that it answered; hang=1: initialising never returns. Once a GPU has
-// told its first reasons there is a file with ".asked" behind the script's name. The name "broken" hides the processes.
+// each question. unsupported=ecc,energy names what this GPU does not know;
+// missing=reasons,temperature for what the driver has only the newer functions; lost_after=3: the third question for
+// reasons was the last that it answered; hang=1: initialising never returns. Once a GPU has told its first reasons
+// there is a file with ".asked" behind the script's name. The name "broken" hides the processes.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -37,10 +38,17 @@ struct MemoryInfo {
   unsigned long long total, free, used;
 };
 
+struct Temperature {
+  unsigned version;
+  int sensor;
+  int celsius;
+};
+
 constexpr int success = 0;
 constexpr int not_supported = 3;
 constexpr int not_found = 6;
 constexpr int insufficient_size = 7;
+constexpr int function_not_found = 13;
 constexpr int gpu_is_lost = 15;
 constexpr int unknown = 999;
 
@@ -96,6 +104,12 @@ int refusal(void* device, const Gpu& gpu, const std::string& question) {
     if (name == question) return not_supported;
   }
   return success;
+}
+
+bool is_missing(void* device, const std::string& question) {
+  const Gpu gpu = all().at(index_of(device));
+  const auto names = gpu.values.find("missing");
+  return names != gpu.values.end() && names->second.find(question) != std::string::npos;
 }
 
 unsigned long long value_of(const Gpu& gpu, const std::string& name, unsigned long long otherwise) {
@@ -199,7 +213,12 @@ int nvmlDeviceGetMaxClockInfo(void* device, int clock, unsigned* out) {
 }
 
 int nvmlDeviceGetTemperature(void* device, int sensor, unsigned* out) {
+  if (is_missing(device, "temperature")) return function_not_found;
   return sensor == 0 ? answer(device, "temperature", 41, out) : unknown;
+}
+
+int nvmlDeviceGetTemperatureV(void* device, Temperature* out) {
+  return out->version == 0x0100000c && out->sensor == 0 ? answer(device, "temperature", 41, &out->celsius) : unknown;
 }
 
 int nvmlDeviceGetPowerUsage(void* device, unsigned* out) { return answer(device, "power", 120'000, out); }
@@ -215,7 +234,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* out) {
   return success;
 }
 
-int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* out) {
+int nvmlDeviceGetCurrentClocksEventReasons(void* device, unsigned long long* out) {
   const Gpu gpu = all().at(index_of(device));
   const int refused = refusal(device, gpu, "reasons");
   if (refused != success) return refused;
@@ -225,5 +244,9 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* 
   *out = std::stoull(steps.at(now < steps.size() ? now : steps.size() - 1), nullptr, 0);
   if (now == 0) std::ofstream(script() + ".asked");
   return success;
+}
+
+int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* out) {
+  return is_missing(device, "reasons") ? function_not_found : nvmlDeviceGetCurrentClocksEventReasons(device, out);
 }
 }

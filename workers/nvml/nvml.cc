@@ -38,6 +38,12 @@ struct MemoryInfo {  // nvmlMemory_t
   unsigned long long total, free, used;
 };
 
+struct Temperature {  // nvmlTemperature_v1_t
+  unsigned version;   // its size, and its own version in the highest byte
+  int sensor;
+  int celsius;
+};
+
 int close_library(void* library) { return library != nullptr ? dlclose(library) : 0; }
 
 NvmlError error_of(int status) {
@@ -201,7 +207,12 @@ NvmlAnswer<std::int64_t> Nvml::clock_max_mhz(Device device, GpuClock clock) cons
 
 NvmlAnswer<std::int64_t> Nvml::temperature_celsius(Device device) const {
   unsigned value = 0;
-  const int status = call("nvmlDeviceGetTemperature", device, sensor_of_gpu, &value);
+  int status = call("nvmlDeviceGetTemperature", device, sensor_of_gpu, &value);
+  if (status == function_not_found) {  // since CUDA 13 it has a successor
+    Temperature told{sizeof(Temperature) | 1U << 24, sensor_of_gpu, 0};
+    status = call("nvmlDeviceGetTemperatureV", device, &told);
+    if (status == success) return std::int64_t{told.celsius};
+  }
   if (status != success) return unexpected(error_of(status));
   return std::int64_t{value};
 }

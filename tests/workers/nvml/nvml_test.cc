@@ -69,6 +69,14 @@ TEST_F(NvmlTest, WhatIsNotSupportedIsARefusalThatSaysSo) {
   EXPECT_TRUE(nvml.power_mw(gpu));
 }
 
+TEST_F(NvmlTest, ADriverThatKnowsOnlyTheNewerFunctionsIsAskedByThem) {
+  gpus("GPU-1 H200 missing=reasons,temperature reasons=0x20 temperature=55\n");
+  const Nvml nvml(OVERNIGHT_FAKE_NVML);
+  const Nvml::Device gpu = nvml.device("GPU-1").value();
+  EXPECT_EQ(nvml.clock_reasons(gpu).value(), software_thermal_slowdown);
+  EXPECT_EQ(nvml.temperature_celsius(gpu).value(), 55);
+}
+
 TEST_F(NvmlTest, AGpuThatIsLostInTheMiddleRefusesEverything) {
   gpus("GPU-1 H200 lost_after=1\n");
   const Nvml nvml(OVERNIGHT_FAKE_NVML);
