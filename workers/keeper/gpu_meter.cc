@@ -67,6 +67,11 @@ GpuMeter::GpuMeter(const std::vector<std::string>& gpus, const std::string& prog
 
 GpuMeter::~GpuMeter() { end(); }
 
+pid_t GpuMeter::pid() const {
+  pollfd gone{ended_ ? ended_.get() : -1, POLLIN, 0};
+  return pid_ > 0 && ::poll(&gone, 1, 0) == 0 ? pid_ : 0;
+}
+
 bool GpuMeter::take_packet() {
   static char bytes[gpu_uses_bytes_max];  // one thread, one reader at a time
   const ssize_t size = socket_ ? ::recv(socket_.get(), bytes, sizeof bytes, MSG_DONTWAIT) : 0;
