@@ -207,6 +207,27 @@ __device__ inline Task task_of(unsigned at, unsigned heads, unsigned all_heads, 
   const unsigned here = all_heads - first < together ? all_heads - first : together, one = first + rest % here;
   return {one / heads, one % heads, static_cast<int>(rest / here)};
 }
+
+// A block of queries of a head, of the last ones first, and the keys that some of them see, [seen, end), from a boundary of `Tile`.
+struct Queries {
+  std::size_t batch, head;
+  int begin, end, seen;
+  HeadPlace at;
+};
+template <int Tile>
+__device__ Queries queries_of_block(const AttentionShape& s, unsigned together) {
+  const auto heads = static_cast<unsigned>(s.heads), blocks = static_cast<unsigned>(blocks_of(s.context, block_rows));
+  const Task task = task_of(blockIdx.x, heads, heads * static_cast<unsigned>(s.batch), blocks, together);
+  const int context = static_cast<int>(s.context), begin = (static_cast<int>(blocks) - 1 - task.block) * block_rows, reach = reach_of(s);
+  const int end = begin + block_rows < context ? begin + block_rows : context, seen = begin + 1 > reach ? (begin + 1 - reach) / Tile * Tile : 0;
+  return {task.batch, task.head, begin, end, seen, head_place(s, task.head)};
+}
+
+// Which of a block's rows are the warp's. The compiler sees that all its lanes say the same.
+__device__ inline int warp_of_block() { return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / warp_threads), 0); }
+__device__ inline int own_rows() { return warp_of_block() * warp_rows; }
+
+// How many heads' blocks to take together, of which each reads so much.
 inline unsigned heads_together(std::size_t bytes_each) {
   constexpr std::size_t cache = std::size_t{16} << 20;
   return static_cast<unsigned>(std::max<std::size_t>(1, cache / bytes_each));
@@ -271,25 +292,21 @@ __device__ void mask(float (&scores)[2][N][4], int t, int j, int reach, float wh
 
 // A block owns 128 queries of a head, a warp 32 of them. Keys and values have one tile each: one is copied while the other is multiplied.
 template <int Size>
-__global__ void __launch_bounds__(warps* warp_threads, 2)
+__global__ void __launch_bounds__(warps * warp_threads, 2)
     forward_kernel(bfloat16* out, float* log_sums, const bfloat16* qkv, AttentionShape s, unsigned together) {
   constexpr int threads = warps * static_cast<int>(warp_threads);
   bfloat16* queries = shared_memory<bfloat16>();
   bfloat16* keys = queries + block_rows * Size;
   bfloat16* values = keys + other_rows * Size;
-  const auto heads = static_cast<unsigned>(s.heads), blocks = static_cast<unsigned>(blocks_of(s.context, block_rows));
-  const Task task = task_of(blockIdx.x, heads, heads * static_cast<unsigned>(s.batch), blocks, together);
-  const int context = static_cast<int>(s.context), begin = (static_cast<int>(blocks) - 1 - task.block) * block_rows, thread = static_cast<int>(threadIdx.x);
-  const int end = begin + block_rows < context ? begin + block_rows : context, reach = reach_of(s);
-  const int seen = begin + 1 > reach ? (begin + 1 - reach) / other_rows * other_rows : 0;
-  const HeadPlace at = head_place(s, task.head);
-  const bfloat16* rows = qkv + task.batch * s.context * at.stride;
+  const auto [batch, head, begin, end, seen, at] = queries_of_block<other_rows>(s, together);
+  const std::size_t first_row = batch * s.context;  // of the sequence
+  const bfloat16* rows = qkv + first_row * at.stride;
+  const int reach = reach_of(s), own = own_rows(), t = begin + own;
   const float scale = log2_e / sqrtf(static_cast<float>(Size));
 
   load_rows<Size, block_rows, threads>(queries, rows + at.query_at, at.stride, begin, end);
   load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, seen, end);
   close_copies();
-  const int own = thread / static_cast<int>(warp_threads) * warp_rows, t = begin + own;
   LeftRows<Size, 2> left{queries + own * Size, {}};
   if constexpr (left.kept) {
     wait_for_copies<0>();
@@ -330,10 +347,10 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
       inverse[m][half] = 1 / sum;
       const int row = t + 16 * m + 8 * half + lane() / 4;
       if (lane() % 4 == 0 && row < end)
-        log_sums[(task.batch * s.context + static_cast<std::size_t>(row)) * s.heads + task.head] = softmax.largest[m][half] / log2_e + logf(sum);
+        log_sums[(first_row + static_cast<std::size_t>(row)) * s.heads + head] = softmax.largest[m][half] / log2_e + logf(sum);
     }
-  store_rows<Size>(out + (task.batch * s.context + static_cast<std::size_t>(t)) * s.width() + task.head * Size, s.width(), end - t, queries + own * Size, sums,
-                   inverse);
+  bfloat16* to = out + (first_row + static_cast<std::size_t>(t)) * s.width() + head * Size;
+  store_rows<Size>(to, s.width(), end - t, queries + own * Size, sums, inverse);
 }
 
 // ---- backward ----
@@ -375,8 +392,8 @@ __device__ inline Pack<float, 4> load_fragment(const float* at, int of) {
 template <int Size>
 __global__ void prepare_kernel(Scratch to, const bfloat16* dout, const bfloat16* out, const float* log_sums, AttentionShape s, bool with_sums) {
   constexpr int packs = Size / 8;
-  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, one = index / packs, rows = tiles_of(s) * other_rows;
-  const std::size_t h = one % s.heads, t = one / s.heads % rows, b = one / s.heads / rows, row = b * s.context + t;
+  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, one = index / packs;
+  const std::size_t rows = tiles_of(s) * other_rows, h = one % s.heads, t = one / s.heads % rows, b = one / s.heads / rows, row = b * s.context + t;
   float sum = 0;
   if (t < s.context) {
     const std::size_t at = row * s.width() + h * Size + index % packs * 8;
@@ -399,8 +416,8 @@ __global__ void prepare_kernel(Scratch to, const bfloat16* dout, const bfloat16*
 // Gradients of queries from their sums.
 template <int Size>
 __global__ void finish_kernel(bfloat16* dqkv, const float* sums, AttentionShape s) {
-  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, fragment = index / warp_threads, rows = tiles_of(s) * other_rows / 16;
-  const std::size_t n = fragment % (Size / 8), m = fragment / (Size / 8) % rows, one = fragment / (Size / 8) / rows;
+  const std::size_t index = static_cast<std::size_t>(blockIdx.x) * block_threads + threadIdx.x, fragment = index / warp_threads;
+  const std::size_t rows = tiles_of(s) * other_rows / 16, n = fragment % (Size / 8), m = fragment / (Size / 8) % rows, one = fragment / (Size / 8) / rows;
   const Pack<float, 4> d = load_fragment(sums + fragment * 128, lane());
   const std::size_t t = 16 * m + static_cast<std::size_t>(lane() / 4), b = one / s.heads, h = one % s.heads;
   const float scale = 1 / sqrtf(static_cast<float>(Size));
@@ -417,7 +434,7 @@ __global__ void finish_kernel(bfloat16* dqkv, const float* sums, AttentionShape 
 template <int Size>
 struct KeysShared {
   static constexpr int weights = 2 * warp_rows / 16 * other_rows / 16 * 2 * static_cast<int>(warp_threads);  // words of a quarter
-  bfloat16 own[2][block_rows * Size];       // keys, values
+  bfloat16 own[2][block_rows * Size];         // keys, values
   bfloat16 passing[2][2][other_rows * Size];  // by turns: queries, dout
   bfloat16 ds[block_rows * other_rows];
   std::uint32_t p[warps][weights];
@@ -535,7 +552,7 @@ __global__ void __launch_bounds__(2 * warps * warp_threads, 1)
   auto& shared = *shared_memory<KeysShared<Size>>();
   const auto key_heads = static_cast<unsigned>(s.key_heads()), blocks = static_cast<unsigned>(blocks_of(s.context, block_rows));
   const Task task = task_of(blockIdx.x, key_heads, key_heads * static_cast<unsigned>(s.batch), blocks, together);
-  const int context = static_cast<int>(s.context), begin = task.block * block_rows, reach = reach_of(s), thread = static_cast<int>(threadIdx.x);
+  const int context = static_cast<int>(s.context), begin = task.block * block_rows, reach = reach_of(s);
   const int end = begin + block_rows < context ? begin + block_rows : context, sharing = static_cast<int>(s.heads / s.key_heads());
   const int last_query = reach < context - (end - 1) ? end - 1 + reach : context;  // the one after it
   const int first = begin / other_rows, last = (last_query + other_rows - 1) / other_rows, count = (last - first) * sharing;
@@ -567,7 +584,7 @@ __global__ void __launch_bounds__(2 * warps * warp_threads, 1)
   }
   __syncthreads();
 
-  const int warp = __shfl_sync(0xffffffffu, thread / static_cast<int>(warp_threads), 0), kind = warp / warps, quarter = warp % warps, own = quarter * warp_rows;
+  const int warp = warp_of_block(), kind = warp / warps, quarter = warp % warps, own = quarter * warp_rows;
   const auto add_queries_of = [&](int i) {
     add_queries<Size>(scratch.sums + number_of(passing(i, first, last)) * (other_rows * Size), shared.ds, shared.own[0], quarter);
   };
@@ -613,18 +630,15 @@ struct QueriesShared {
   bfloat16 passing[2][2][key_tile * Size];  // by turns: keys, values
 };
 template <int Size>
-__global__ void __launch_bounds__(warps* warp_threads, 2)
+__global__ void __launch_bounds__(warps * warp_threads, 2)
     queries_kernel(bfloat16* dqkv, Scratch scratch, const bfloat16* dout, const bfloat16* qkv, AttentionShape s, unsigned together) {
   constexpr int threads = warps * static_cast<int>(warp_threads);
   auto& shared = *shared_memory<QueriesShared<Size>>();
-  const auto heads = static_cast<unsigned>(s.heads), blocks = static_cast<unsigned>(blocks_of(s.context, block_rows));
-  const Task task = task_of(blockIdx.x, heads, heads * static_cast<unsigned>(s.batch), blocks, together);
-  const int context = static_cast<int>(s.context), begin = (static_cast<int>(blocks) - 1 - task.block) * block_rows, thread = static_cast<int>(threadIdx.x);
-  const int end = begin + block_rows < context ? begin + block_rows : context, reach = reach_of(s);
-  const int seen = begin + 1 > reach ? (begin + 1 - reach) / key_tile * key_tile : 0;
-  const HeadPlace at = head_place(s, task.head);
-  const bfloat16* rows = qkv + task.batch * s.context * at.stride;
-  const bfloat16* back = dout + task.batch * s.context * s.width();
+  const auto [batch, head, begin, end, seen, at] = queries_of_block<key_tile>(s, together);
+  const std::size_t first_row = batch * s.context;  // of the sequence
+  const bfloat16* rows = qkv + first_row * at.stride;
+  const bfloat16* back = dout + first_row * s.width();
+  const int reach = reach_of(s), own = own_rows(), t = begin + own;
   const float scale = log2_e / sqrtf(static_cast<float>(Size));
 
   const auto load_tile = [&](int from, int turn) {
@@ -635,8 +649,7 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
   load_rows<Size, block_rows, threads>(shared.own[0], rows + at.query_at, at.stride, begin, end);
   load_rows<Size, block_rows, threads>(shared.own[1], back + at.query_at, s.width(), begin, end);
   load_tile(seen, 0);
-  const int own = thread / static_cast<int>(warp_threads) * warp_rows, t = begin + own;
-  const float* row_sums = scratch.rows + (task.batch * s.heads + task.head) * tiles_of(s) * (2 * other_rows);
+  const float* row_sums = scratch.rows + (batch * s.heads + head) * tiles_of(s) * (2 * other_rows);
   float sums[2][Size / 8][4] = {}, mean[2][2], less[2][2];
 #pragma unroll
   for (int m = 0; m < 2; ++m)
@@ -674,8 +687,8 @@ __global__ void __launch_bounds__(warps* warp_threads, 2)
     add_product<Size>(sums, operand, shared.passing[turn][0]);
   }
   const float factor = 1 / sqrtf(static_cast<float>(Size)), factors[2][2] = {{factor, factor}, {factor, factor}};
-  store_rows<Size>(dqkv + (task.batch * s.context + static_cast<std::size_t>(t)) * at.stride + at.query_at, at.stride, end - t, shared.own[0] + own * Size, sums,
-                   factors);
+  bfloat16* to = dqkv + (first_row + static_cast<std::size_t>(t)) * at.stride + at.query_at;
+  store_rows<Size>(to, at.stride, end - t, shared.own[0] + own * Size, sums, factors);
 }
 
 template <typename Body>
@@ -687,9 +700,18 @@ void with_size(const AttentionShape& s, const Body& body) {
 
 }  // namespace flash
 
-// Rows and the parts of a head then lie on boundaries of 16 bytes, if the tensors do.
+// Whether these shapes, and the GPU that the calling thread uses, can have it: some have too little shared memory for heads of 128. Rows and parts
+// of a head then lie on boundaries of 16 bytes, if the tensors do.
 inline bool flash_suits(const AttentionShape& s) {
-  return (s.head_size == 64 || s.head_size == 128) && s.key_heads() > 0 && s.heads % s.key_heads() == 0 && s.context <= INT_MAX / 2;
+  if (s.head_size != 64 && s.head_size != 128) return false;
+  if (s.key_heads() == 0 || s.heads % s.key_heads() != 0 || s.context > INT_MAX / 2) return false;
+#ifdef __CUDACC__
+  int gpu = 0, most = 0;
+  if (cudaGetDevice(&gpu) != cudaSuccess || cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu) != cudaSuccess) return false;
+  return static_cast<std::size_t>(most) >= (s.head_size == 64 ? sizeof(flash::KeysShared<64>) : sizeof(flash::KeysShared<128>));
+#else
+  return true;
+#endif
 }
 
 // Of backward, in floats.
@@ -718,15 +740,16 @@ inline void flash_backward(bfloat16* dqkv, const bfloat16* dout, const bfloat16*
                  keys_together = flash::heads_together(s.context * s.head_size * (2 * sizeof(bfloat16) + sizeof(float)) * (s.heads / s.key_heads()));
   flash::with_size(s, [&](auto size) {
     using flash::KeysShared, flash::QueriesShared;
-    constexpr dim3 keys_block(2 * flash::warps * warp_threads), queries_block(flash::warps * warp_threads);
-    launch("flash_backward, means", flash::prepare_kernel<size()>, pack_grid, dim3(block_threads), 0, parts, dout, out, log_sums, s, !deterministic);
+    const dim3 keys_block(2 * flash::warps * warp_threads), queries_block(flash::warps * warp_threads);
+    const std::size_t keys_shared = sizeof(KeysShared<size()>), queries_shared = sizeof(QueriesShared<size()>);
+    launch("flash_backward, rows", flash::prepare_kernel<size()>, pack_grid, dim3(block_threads), 0, parts, dout, out, log_sums, s, !deterministic);
+    const auto keys_kernel = deterministic ? flash::keys_kernel<size(), false> : flash::keys_kernel<size(), true>;
+    launch("flash_backward, keys", keys_kernel, key_grid, keys_block, keys_shared, dqkv, parts, dout, qkv, s, keys_together);
     if (deterministic) {
-      launch("flash_backward, keys", flash::keys_kernel<size(), false>, key_grid, keys_block, sizeof(KeysShared<size()>), dqkv, parts, dout, qkv, s, keys_together);
-      launch("flash_backward, queries", flash::queries_kernel<size()>, query_grid, queries_block, sizeof(QueriesShared<size()>), dqkv, parts, dout, qkv, s,
-             together);
+      launch("flash_backward, queries", flash::queries_kernel<size()>, query_grid, queries_block, queries_shared, dqkv, parts, dout, qkv, s, together);
     } else {
-      launch("flash_backward, all", flash::keys_kernel<size(), true>, key_grid, keys_block, sizeof(KeysShared<size()>), dqkv, parts, dout, qkv, s, keys_together);
-      launch("flash_backward, sums", flash::finish_kernel<size()>, fragment_grid, dim3(block_threads), 0, dqkv, static_cast<const float*>(parts.sums), s);
+      const float* sums = parts.sums;
+      launch("flash_backward, sums", flash::finish_kernel<size()>, fragment_grid, dim3(block_threads), 0, dqkv, sums, s);
     }
   });
 }

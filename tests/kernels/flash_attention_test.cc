@@ -136,29 +136,31 @@ void expect_the_plain_one(const AttentionShape& shape) {
   expect_gradients(attended.back(p, true), p, named(shape) + ", deterministic");
 }
 
-// Contexts within, at and beyond the ends of tiles; windows of one token, within a tile, and across several, some of which end one token after a
-// tile's beginning or before its end.
+void expect_the_plain_ones(const std::vector<AttentionShape>& shapes) {
+  for (const AttentionShape& shape : shapes) expect_the_plain_one(shape);
+}
+
+// Contexts within, at and beyond the ends of tiles.
 TEST(FlashAttention, IsThePlainOneWithHeadsOf64) {
-  for (const AttentionShape& shape : std::vector<AttentionShape>{
-           {.batch = 1, .context = 1, .heads = 1, .head_size = 64},
-           {.batch = 2, .context = 17, .heads = 4, .head_size = 64, .kv_heads = 2},
-           {.batch = 1, .context = 64, .heads = 4, .head_size = 64, .kv_heads = 1, .window = 40},
-           {.batch = 1, .context = 130, .heads = 1, .head_size = 64},
-           {.batch = 1, .context = 150, .heads = 2, .head_size = 64, .kv_heads = 1, .window = 34},
-           {.batch = 1, .context = 150, .heads = 1, .head_size = 64, .window = 64},
-           {.batch = 1, .context = 20, .heads = 1, .head_size = 64, .window = 1},
-           {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 95},
-       })
-    expect_the_plain_one(shape);
+  expect_the_plain_ones({{.batch = 1, .context = 1, .heads = 1, .head_size = 64},
+                         {.batch = 2, .context = 17, .heads = 4, .head_size = 64, .kv_heads = 2},
+                         {.batch = 1, .context = 64, .heads = 2, .head_size = 64},
+                         {.batch = 1, .context = 130, .heads = 1, .head_size = 64}});
+}
+
+// Of one token, within a tile, and across several; some end one token after a tile's beginning or before its end.
+TEST(FlashAttention, IsThePlainOneWithWindows) {
+  expect_the_plain_ones({{.batch = 1, .context = 20, .heads = 1, .head_size = 64, .window = 1},
+                         {.batch = 1, .context = 64, .heads = 4, .head_size = 64, .kv_heads = 1, .window = 40},
+                         {.batch = 1, .context = 150, .heads = 1, .head_size = 64, .window = 64},
+                         {.batch = 1, .context = 150, .heads = 2, .head_size = 64, .kv_heads = 1, .window = 34},
+                         {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 95}});
 }
 
 TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
-  for (const AttentionShape& shape : std::vector<AttentionShape>{
-           {.batch = 1, .context = 17, .heads = 2, .head_size = 128, .kv_heads = 1, .window = 100},
-           {.batch = 1, .context = 130, .heads = 1, .head_size = 128},
-           {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 60},
-       })
-    expect_the_plain_one(shape);
+  expect_the_plain_ones({{.batch = 1, .context = 17, .heads = 2, .head_size = 128, .kv_heads = 1, .window = 100},
+                         {.batch = 1, .context = 130, .heads = 1, .head_size = 128},
+                         {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 60}});
 }
 
 // Scores that rise along the keys, by more than a sum may be left behind for: it is rescaled in every tile.
