@@ -1,9 +1,9 @@
 // Causal softmax attention of bfloat16 on the matrix unit, for heads of 64 or 128 numbers: FlashAttention-2 (arXiv 2307.08691) with two changes,
 // each explained where it is made: sums are rescaled only when they must be, and backward deals its products to two kinds of warps.
 //
-// What limits such a kernel is what the matrix unit is fed with: a warp that multiplies [16 M, 16] by [16, 8 N] makes M N products of M + N / 2
-// loads of four matrices each. So each warp owns 32 rows (M = 2), and what one product makes becomes an operand of the next without leaving its
-// registers: a sum's registers are laid out like a left operand's (matrix_unit.cuh).
+// What limits such kernels is shared memory, from which the matrix unit is fed: to multiply [16 M, 16] by [16, 8 N] a warp calls it M N times and
+// loads four matrices M + N / 2 times. So each warp owns 32 rows (M = 2), and what one product makes becomes the left operand of the next without
+// leaving its registers: both have the same layout (matrix_unit.cuh).
 #pragma once
 
 #include <bit>
@@ -15,11 +15,11 @@
 namespace overnight::kernels::cuda {
 namespace flash {
 
-inline constexpr int warp_rows = 32;     // queries, or keys, of a warp
-inline constexpr int block_rows = 128;   // of a block
-inline constexpr int other_rows = 64;    // of the tiles that pass by: keys in forward, queries in backward
-inline constexpr int key_tile = 32;      // keys that pass by at once where gradients of queries have a kernel of their own
-inline constexpr int warps = 4;          // of a block, each with rows of its own
+inline constexpr int warp_rows = 32;    // queries, or keys, of a warp
+inline constexpr int warps = 4;         // of a block, each with rows of its own
+inline constexpr int block_rows = 128;  // theirs together
+inline constexpr int other_rows = 64;   // of the tiles that pass by: keys in forward, queries in backward
+inline constexpr int key_tile = 32;     // keys that pass by at once where gradients of queries have a kernel of their own
 inline constexpr float log2_e = 1.44269504f;
 
 // 2^x, 0 for what would be too small for full precision: one instruction.
@@ -35,8 +35,7 @@ __device__ inline float power_of_2(float x) {
 
 __device__ inline int lane() { return static_cast<int>(threadIdx.x % warp_threads); }
 
-// Which thread this is, in a way that the compiler must ask anew: it would keep what follows from it, places to copy from and to, in registers
-// that a loop has better use for.
+// The thread's number, read anew: else the compiler keeps what follows from it, such as places to copy from and to, in registers that loops need.
 __device__ inline int thread_again() {
 #ifdef __CUDACC__
   int thread;
@@ -49,9 +48,9 @@ __device__ inline int thread_again() {
 
 // ---- tiles: rows of `Size` numbers in shared memory ----
 
-// Where pack `pack` (8 numbers) of a row lies. Rows of 128 or 256 bytes begin in the same bank; so a row's packs are permuted by its number, and
-// the same pack of 8 rows, which is what the matrix unit's loads want, lies in all 32 banks. Adding an even number of packs, below the first of
-// the bits that `pack` has, is an exclusive or of the place.
+// Where pack `pack` (8 numbers) of a row lies. Rows of 128 or 256 bytes all begin in the same bank; so packs are permuted within a row by its
+// number, and the same pack of 8 rows, which is what the matrix unit's loads want, lies in all 32 banks.
+// place(row, a + b) = place(row, a) ^ 8 b if a and b have no bit in common.
 template <int Size>
 __device__ int place(int row, int pack) {
   return row * Size + (pack ^ row % 8) * 8;
@@ -196,8 +195,8 @@ __device__ inline bool none_sees(int t, int queries, int j, int keys, int reach)
 
 // ---- which block of rows of which head a block of threads works on ----
 
-// Those that read the same keys and values run at the same time, so that a GPU's cache holds what passes by: heads are taken `together` as many,
-// and of these blocks first that have most to do, so that the last ones to finish are short.
+// Blocks that read the same keys and values run at the same time, so that the GPU's cache holds them: heads are taken so many `together`. Of these
+// the blocks that have most to do start first, so that the last to start are short.
 struct Task {
   std::size_t batch, head;
   int block;  // in the order in which they start
@@ -208,7 +207,7 @@ __device__ inline Task task_of(unsigned at, unsigned heads, unsigned all_heads, 
   return {one / heads, one % heads, static_cast<int>(rest / here)};
 }
 
-// A block of queries of a head, of the last ones first, and the keys that some of them see, [seen, end), from a boundary of `Tile`.
+// A block of queries of a head, the last blocks first, and the keys that some of them see, [seen, end), from a multiple of `Tile` on.
 struct Queries {
   std::size_t batch, head;
   int begin, end, seen;
@@ -235,14 +234,13 @@ inline unsigned heads_together(std::size_t bytes_each) {
 
 // ---- forward ----
 
-// Of 32 queries: the largest score so far or a smaller one, in units of log2, and a quarter of the sum of weights relative to it: this thread's
-// own columns'.
+// Of a lane's queries: what stands for the largest score so far, in units of log2, and the sum of weights relative to it, of the lane's columns.
 struct Softmax {
   float largest[2][2], sum[2][2];
 };
 
-// Scores become weights. FlashAttention-2 rescales all sums whenever a larger score is met. Any number may stand for the largest as long as
-// nothing overflows; here it is left as it is until it is too small by a factor of 2^8.
+// Scores become weights. FlashAttention-2 rescales all sums whenever a larger score is met. But any number may stand for the largest as long as
+// nothing overflows; here sums are rescaled when a weight would be more than 2^8, which is seldom after the first tiles.
 template <int Size, int N>
 __device__ void weigh(float (&scores)[2][N][4], Softmax& softmax, float (&out)[2][Size / 8][4], float scale) {
   constexpr float slack = 8;
@@ -278,16 +276,16 @@ __device__ void weigh(float (&scores)[2][N][4], Softmax& softmax, float (&out)[2
     }
 }
 
-// What query `t` + (row) may not see of keys from `j` on becomes `what`.
+// Scores [32, 8 N] of queries from `t` on and keys from `j` on, where the one does not see the other.
 template <int N>
-__device__ void mask(float (&scores)[2][N][4], int t, int j, int reach, float what) {
+__device__ void mask(float (&scores)[2][N][4], int t, int j, int reach) {
 #pragma unroll
   for (int m = 0; m < 2; ++m)
 #pragma unroll
     for (int n = 0; n < N; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
-        if (!sees(t + 16 * m + lane() / 4 + i / 2 * 8, j + 8 * n + lane() % 4 * 2 + i % 2, reach)) scores[m][n][i] = what;
+        if (!sees(t + 16 * m + lane() / 4 + i / 2 * 8, j + 8 * n + lane() % 4 * 2 + i % 2, reach)) scores[m][n][i] = -INFINITY;
 }
 
 // A block owns 128 queries of a head, a warp 32 of them. Keys and values have one tile each: one is copied while the other is multiplied.
@@ -325,7 +323,7 @@ __global__ void __launch_bounds__(warps * warp_threads, 2)
     if (some) {
       float scores[2][other_rows / 8][4];
       multiply_tiles(scores, left, keys);
-      if (!all_see(t, warp_rows, from, other_rows, reach)) mask(scores, t, from, reach, -INFINITY);
+      if (!all_see(t, warp_rows, from, other_rows, reach)) mask(scores, t, from, reach);
       weigh<Size>(scores, softmax, sums, scale);
       to_operand(weights, scores);
     }
@@ -429,8 +427,8 @@ __global__ void finish_kernel(bfloat16* dqkv, const float* sums, AttentionShape 
 // A block owns 128 keys of a head, in quarters of 32, each of which has two warps: one for the weights and dv, one for ds and dk, each with the
 // sums of 32 whole rows in its registers, which would not fit into one warp's. Both do the same with other operands:
 //   a product of two tiles (k q^T; v dout^T), what comes of it (p; ds, for which it needs the other's p), sums += that * a tile (dout; q).
-// Tiles are turned over against forward, [keys, queries], so that p and ds are left operands as they are. The second kind of warp multiplies
-// for dq as well, of the tile before: while the first kind is busy with powers, the matrix unit is not without work.
+// Scores are [keys, queries] here, so that p and ds are left operands of those sums as they are. dq is multiplied by the second kind of warp, a
+// tile later: while the first kind is busy with powers, the matrix unit is not without work.
 template <int Size>
 struct KeysShared {
   static constexpr int weights = 2 * warp_rows / 16 * other_rows / 16 * 2 * static_cast<int>(warp_threads);  // words of a quarter
@@ -492,7 +490,7 @@ __device__ inline void weigh_again(float (&scores)[2][other_rows / 8][4], const 
       for (int i = 0; i < 4; ++i) scores[m][n][i] = power_of_2(fmaf(scores[m][n][i], scale, -less.at[i % 2]));
   }
 }
-// What no query sees of the weights becomes 0.
+// The same of weights [32 keys, 64 queries].
 __device__ inline void mask_turned(float (&weights)[2][other_rows / 8][4], int t, int j, int reach) {
 #pragma unroll
   for (int m = 0; m < 2; ++m)
@@ -675,7 +673,7 @@ __global__ void __launch_bounds__(warps * warp_threads, 2)
     float weights[2][key_tile / 8][4], ds[2][key_tile / 8][4];
     multiply_tiles(weights, left[0], shared.passing[turn][0]);
     multiply_tiles(ds, left[1], shared.passing[turn][1]);
-    if (!all_see(t, warp_rows, from, key_tile, reach)) mask(weights, t, from, reach, -INFINITY);
+    if (!all_see(t, warp_rows, from, key_tile, reach)) mask(weights, t, from, reach);
 #pragma unroll
     for (int m = 0; m < 2; ++m)
 #pragma unroll

@@ -131,7 +131,7 @@ void expect_the_plain_one(const AttentionShape& shape) {
   EXPECT_TRUE(attended.log_sums.stands());
   expect_same(widened(attended.out.values()), p.out, named(shape) + ", out");
   const Floats log_sums = attended.log_sums.values();
-  for (std::size_t i = 0; i < log_sums.size(); ++i) ASSERT_NEAR(log_sums[i], p.log_sums[i], 1e-2) << named(shape);
+  for (std::size_t i = 0; i < log_sums.size(); ++i) ASSERT_NEAR(log_sums[i], p.log_sums[i], 1e-4) << named(shape);
   expect_gradients(attended.back(p, false), p, named(shape));
   expect_gradients(attended.back(p, true), p, named(shape) + ", deterministic");
 }
@@ -148,11 +148,11 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf64) {
                          {.batch = 1, .context = 130, .heads = 1, .head_size = 64}});
 }
 
-// Of one token, within a tile, and across several; some end one token after a tile's beginning or before its end.
+// Of one token, within a tile, and across several; some end beside the edge of a tile.
 TEST(FlashAttention, IsThePlainOneWithWindows) {
   expect_the_plain_ones({{.batch = 1, .context = 20, .heads = 1, .head_size = 64, .window = 1},
                          {.batch = 1, .context = 64, .heads = 4, .head_size = 64, .kv_heads = 1, .window = 40},
-                         {.batch = 1, .context = 150, .heads = 1, .head_size = 64, .window = 64},
+                         {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 66},
                          {.batch = 1, .context = 150, .heads = 2, .head_size = 64, .kv_heads = 1, .window = 34},
                          {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 95}});
 }
@@ -160,16 +160,16 @@ TEST(FlashAttention, IsThePlainOneWithWindows) {
 TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
   expect_the_plain_ones({{.batch = 1, .context = 17, .heads = 2, .head_size = 128, .kv_heads = 1, .window = 100},
                          {.batch = 1, .context = 130, .heads = 1, .head_size = 128},
-                         {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 60}});
+                         {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 64}});
 }
 
-// Scores that rise along the keys, by more than a sum may be left behind for: it is rescaled in every tile.
+// Scores that rise along the keys, by 2^230 in all: sums are rescaled in every tile.
 TEST(FlashAttention, RescalesSumsWhenScoresRise) {
   Problem p({.batch = 1, .context = 200, .heads = 1, .head_size = 64});
   for (std::size_t row = 0; row < p.rows; ++row) {
     for (std::size_t i = 0; i < 64; ++i) {
       p.qkv[row * 192 + i] = 1.0f;
-      p.qkv[row * 192 + 64 + i] = static_cast<float>(row) * 0.05f;
+      p.qkv[row * 192 + 64 + i] = static_cast<float>(row) * 0.1f;
     }
   }
   Floats scratch(p.rows);
@@ -177,7 +177,7 @@ TEST(FlashAttention, RescalesSumsWhenScoresRise) {
   Attended attended(p);
   expect_same(widened(attended.out.values()), p.out, "out");
   const Floats log_sums = attended.log_sums.values();
-  for (std::size_t i = 0; i < log_sums.size(); ++i) ASSERT_NEAR(log_sums[i], p.log_sums[i], 1e-2);
+  for (std::size_t i = 0; i < log_sums.size(); ++i) ASSERT_NEAR(log_sums[i], p.log_sums[i], 1e-3);
 }
 
 TEST(FlashAttention, NeverReadsWhatATokenDoesNotSee) {
