@@ -68,12 +68,12 @@ __device__ void load_rows(bfloat16* tile, const bfloat16* rows, std::size_t stri
     copy_async(tile + place<Size>(first, pack) + row * Size, source + static_cast<std::size_t>(row) * stride, from + first + row < end);
 }
 
-// Rows of a tile that products have on their left again and again: in registers, if these are few, else loaded each time.
-template <int Size, int M>
+// Rows of a tile that products have on their left again and again. The first `Kept` of their parts of 16 columns stay in registers, as many as a
+// kernel has left; the others are loaded each time.
+template <int Size, int M, int Kept>
 struct LeftRows {
-  static constexpr bool kept = Size <= 64;
   const bfloat16* tile;
-  std::uint32_t parts[kept ? Size / 16 : 1][M][4];
+  std::uint32_t parts[Kept > 0 ? Kept : 1][M][4];
 
   __device__ void load(std::uint32_t (&part)[M][4], int k) const {
     const int at = place<Size>(lane() % 16, lane() / 16) ^ 16 * k;
@@ -82,17 +82,15 @@ struct LeftRows {
   }
   // Once the tile is there.
   __device__ void keep() {
-    if constexpr (kept) {
 #pragma unroll
-      for (int k = 0; k < Size / 16; ++k) load(parts[k], k);
-    }
+    for (int k = 0; k < Kept; ++k) load(parts[k], k);
   }
   __device__ void get(std::uint32_t (&part)[M][4], int k) const {
-    if constexpr (kept) {
+    if (k < Kept) {
 #pragma unroll
       for (int m = 0; m < M; ++m)
 #pragma unroll
-        for (int i = 0; i < 4; ++i) part[m][i] = parts[k][m][i];
+        for (int i = 0; i < 4; ++i) part[m][i] = parts[k < Kept ? k : 0][m][i];
     } else {
       load(part, k);
     }
@@ -100,8 +98,8 @@ struct LeftRows {
 };
 
 // d[16 M, 8 N] = a[16 M, Size] b[8 N, Size]^T, both of them tiles.
-template <int Size, int M, int N>
-__device__ void multiply_tiles(float (&d)[M][N][4], const LeftRows<Size, M>& a, const bfloat16* b) {
+template <int Size, int M, int N, int Kept>
+__device__ void multiply_tiles(float (&d)[M][N][4], const LeftRows<Size, M, Kept>& a, const bfloat16* b) {
   const int b_at = place<Size>(lane() % 8 + lane() / 16 * 8, lane() / 8 % 2);
 #pragma unroll
   for (int m = 0; m < M; ++m)
@@ -305,12 +303,10 @@ __global__ void __launch_bounds__(warps * warp_threads, 2)
   load_rows<Size, block_rows, threads>(queries, rows + at.query_at, at.stride, begin, end);
   load_rows<Size, other_rows, threads>(keys, rows + at.key_at, at.stride, seen, end);
   close_copies();
-  LeftRows<Size, 2> left{queries + own * Size, {}};
-  if constexpr (left.kept) {
-    wait_for_copies<0>();
-    __syncthreads();
-    left.keep();
-  }
+  LeftRows<Size, 2, Size == 64 ? 4 : 2> left{queries + own * Size, {}};
+  wait_for_copies<0>();
+  __syncthreads();
+  left.keep();
   float sums[2][Size / 8][4] = {};
   Softmax softmax = {{{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}}, {}};
   for (int from = seen; from < end; from += other_rows) {
@@ -586,7 +582,7 @@ __global__ void __launch_bounds__(2 * warps * warp_threads, 1)
   const auto add_queries_of = [&](int i) {
     add_queries<Size>(scratch.sums + number_of(passing(i, first, last)) * (other_rows * Size), shared.ds, shared.own[0], quarter);
   };
-  LeftRows<Size, 2> left{shared.own[kind] + own * Size, {}};
+  LeftRows<Size, 2, Size == 64 ? 4 : 0> left{shared.own[kind] + own * Size, {}};
   left.keep();
   float sums[2][Size / 8][4] = {};
   for (int i = 0; i < count; ++i) {
@@ -658,13 +654,11 @@ __global__ void __launch_bounds__(warps * warp_threads, 2)
       less[m][half] = row < end ? -both[0] : 0.0f;
       mean[m][half] = row < end ? both[other_rows] : 0.0f;
     }
-  LeftRows<Size, 2> left[2] = {{shared.own[0] + own * Size, {}}, {shared.own[1] + own * Size, {}}};
-  if constexpr (left[0].kept) {
-    wait_for_copies<0>();
-    __syncthreads();
-    left[0].keep();
-    left[1].keep();
-  }
+  LeftRows<Size, 2, Size == 64 ? 4 : 0> left[2] = {{shared.own[0] + own * Size, {}}, {shared.own[1] + own * Size, {}}};
+  wait_for_copies<0>();
+  __syncthreads();
+  left[0].keep();
+  left[1].keep();
   for (int from = seen, turn = 0; from < end; from += key_tile, turn ^= 1) {
     wait_for_copies<0>();
     __syncthreads();  // this tile has come; all are done with the one before

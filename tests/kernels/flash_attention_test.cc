@@ -57,10 +57,13 @@ struct Problem {
   explicit Problem(AttentionShape s, double size = 1.5)
       : shape(s), rows(s.batch * s.context), qkv(drawn(rows * s.row(), s.context, size)), pull(drawn(rows * s.width(), 5, 1)),
         out(rows * s.width()), log_sums(rows * s.heads), dqkv(rows * s.row()) {
+    solve();
+  }
+  void solve() {
     const Floats wide = widened(qkv);
-    Floats scratch(rows * s.heads);
-    attention_forward<float>(out.data(), log_sums.data(), wide.data(), scratch.data(), s);
-    attention_backward<float>(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(), scratch.data(), s);
+    Floats scratch(rows * shape.heads);
+    attention_forward<float>(out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
+    attention_backward<float>(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
   }
 };
 
@@ -106,7 +109,7 @@ void expect_same(const Floats& actual, const Floats& expected, const std::string
   }
   EXPECT_GT(both / std::sqrt(ours * theirs), 0.9999) << what;
   EXPECT_NEAR(std::sqrt(ours / theirs), 1, 0.01) << what;
-  EXPECT_LT(furthest, 0.02 * largest) << what;
+  EXPECT_LT(furthest, 0.01 * largest) << what;
 }
 
 void expect_gradients(const Halves& dqkv, const Problem& p, const std::string& name) {
@@ -152,7 +155,6 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf64) {
 TEST(FlashAttention, IsThePlainOneWithWindows) {
   expect_the_plain_ones({{.batch = 1, .context = 20, .heads = 1, .head_size = 64, .window = 1},
                          {.batch = 1, .context = 64, .heads = 4, .head_size = 64, .kv_heads = 1, .window = 40},
-                         {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 66},
                          {.batch = 1, .context = 150, .heads = 2, .head_size = 64, .kv_heads = 1, .window = 34},
                          {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 95}});
 }
@@ -161,6 +163,16 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
   expect_the_plain_ones({{.batch = 1, .context = 17, .heads = 2, .head_size = 128, .kv_heads = 1, .window = 100},
                          {.batch = 1, .context = 130, .heads = 1, .head_size = 128},
                          {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 64}});
+}
+
+// The last key of a block of 128 and the last query that sees it, which is the first of a tile, are all the world to each other.
+TEST(FlashAttention, GradientsReachAsFarAsTheWindow) {
+  Problem p({.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 66});
+  for (std::size_t i = 0; i < 64; ++i) p.qkv[192 * 192 + i] = p.qkv[127 * 192 + 64 + i] = 1.5f;
+  p.solve();
+  Attended attended(p);
+  expect_gradients(attended.back(p, false), p, "");
+  expect_gradients(attended.back(p, true), p, "deterministic");
 }
 
 // Scores that rise along the keys, by 2^230 in all: sums are rescaled in every tile.
@@ -172,8 +184,7 @@ TEST(FlashAttention, RescalesSumsWhenScoresRise) {
       p.qkv[row * 192 + 64 + i] = static_cast<float>(row) * 0.1f;
     }
   }
-  Floats scratch(p.rows);
-  attention_forward<float>(p.out.data(), p.log_sums.data(), widened(p.qkv).data(), scratch.data(), p.shape);
+  p.solve();
   Attended attended(p);
   expect_same(widened(attended.out.values()), p.out, "out");
   const Floats log_sums = attended.log_sums.values();
