@@ -142,7 +142,9 @@ struct OpenedDevice {
   std::unique_ptr<Device> device;
   std::string why_not;
 };
-OpenedDevice open_device();
+// `products`: the file in which `tune` keeps what it finds, and finds what was kept; empty: one under the user's cache
+// folder for each kind of GPU and version of the library.
+OpenedDevice open_device(const std::string& products = {});
 
 // Numbers in a device's memory, or on its host where the device can reach them. A resource.
 template <typename Number>

@@ -51,11 +51,11 @@ class Graph final : public Device::Recording {
 
 class CudaDevice final : public Device {
  public:
-  explicit CudaDevice(const cudaDeviceProp& properties) : name_(properties.name) {
+  CudaDevice(const cudaDeviceProp& properties, const std::string& products) : name_(properties.name) {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
     void* workspace = nullptr;
     check_memory(cudaMalloc(&workspace, workspace_bytes), "workspace", workspace_bytes);
-    products_ = std::make_unique<LibraryProducts>(name_, stream_, workspace);
+    products_ = std::make_unique<LibraryProducts>(name_, products, stream_, workspace);
     launching = {.stream = stream_, .workspace = workspace};
     current_library = products_.get();
   }
@@ -164,7 +164,7 @@ LibraryProducts* library_products() { return current_library; }
 
 }  // namespace cuda
 
-OpenedDevice open_device() {
+OpenedDevice open_device(const std::string& products) {
   int count = 0;
   if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess)
     return {nullptr, std::string("CUDA finds no GPU: ") + cudaGetErrorString(status)};
@@ -174,7 +174,7 @@ OpenedDevice open_device() {
     cuda::check(cudaGetDeviceProperties(&properties, 0), "properties");
     if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs"};
     cuda::check(cudaSetDevice(0), "set device");
-    return {std::make_unique<cuda::CudaDevice>(properties), ""};
+    return {std::make_unique<cuda::CudaDevice>(properties, products), ""};
   } catch (const DeviceError& failed) {
     return {nullptr, failed.what()};
   }

@@ -118,9 +118,10 @@ struct LibraryProducts::Plan {
   }
 };
 
-LibraryProducts::LibraryProducts(const std::string& gpu, cudaStream_t stream, void* workspace) : stream_(stream), workspace_(workspace) {
+LibraryProducts::LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream, void* workspace)
+    : stream_(stream), workspace_(workspace), file_(file) {
   check(cublasLtCreate(&handle_), "start");
-  if (const auto folder = cache_folder(); !folder.empty()) file_ = folder / ("products-" + plain(gpu) + "-" + std::to_string(cublasLtGetVersion()));
+  if (const auto folder = cache_folder(); file_.empty() && !folder.empty()) file_ = folder / ("products-" + plain(gpu) + "-" + std::to_string(cublasLtGetVersion()));
   read_file();
 }
 LibraryProducts::~LibraryProducts() {
@@ -204,7 +205,7 @@ void LibraryProducts::read_file() {
 void LibraryProducts::write_file() const {
   if (file_.empty()) return;
   std::error_code failed;
-  std::filesystem::create_directories(file_.parent_path(), failed);
+  if (file_.has_parent_path()) std::filesystem::create_directories(file_.parent_path(), failed);
   const std::filesystem::path made = file_.string() + "." + std::to_string(getpid());
   {
     std::ofstream out(made);

@@ -29,10 +29,10 @@ struct ProductKey {
 
 class LibraryProducts {
  public:
-  // `gpu`: its name, of which the file of plans is. All work goes to `stream`, one product after the other, so that they
+  // Plans are kept in `file`, or if it is empty in one in the user's cache folder, named after the GPU. All work goes to `stream`, one product after the other, so that they
   // share the workspace.
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;  // what Hopper's products want
-  LibraryProducts(const std::string& gpu, cudaStream_t stream, void* workspace);
+  LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream, void* workspace);
   ~LibraryProducts();
   LibraryProducts(const LibraryProducts&) = delete;
   LibraryProducts& operator=(const LibraryProducts&) = delete;

@@ -24,7 +24,7 @@ constexpr DeviceOps emulated_ops = cuda::device_ops<cuda::PlainProducts>();
 
 class EmulatedDevice final : public Device {
  public:
-  explicit EmulatedDevice(std::size_t memory) : memory_(memory) {}
+  explicit EmulatedDevice(std::size_t memory) : memory_(memory) { be_deterministic(true); }
   DeviceFacts facts() const override { return {"emulated", "no driver", memory_, memory_ - used_}; }
   const BackendOf<float>& floats() const override { return emulated::floats; }
   const BackendOf<bfloat16, float>& bfloat16s() const override { return emulated::mixed; }
@@ -61,7 +61,7 @@ class EmulatedDevice final : public Device {
     return made;
   }
   void tune(bool) override {}
-  void be_deterministic(bool) override {}
+  void be_deterministic(bool on) override { cuda::launching.deterministic = on; }
   Peaks measure_peaks() override { return {1e9, 1e9, 1e9}; }
 
  private:

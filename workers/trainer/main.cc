@@ -146,7 +146,8 @@ int train(Options& options, Clock::time_point began) {
     return 0;
   };
   // First: what it leaves in memory is a part of the program.
-  const auto place = find_place(options.settings, options.plan_only ? plan_peak_seconds : peak_seconds);
+  const auto place = find_place(options.settings, options.plan_only ? plan_peak_seconds : peak_seconds,
+                                options.products);
   if (!place) return complain(place.error());
   const std::uint64_t program = memory_held();
   if (std::string why = why_too_large_at_all(options); !why.empty()) return complain(why);
@@ -160,6 +161,8 @@ int train(Options& options, Clock::time_point began) {
   if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
     print_plan(options, memory, *place);
+    // On a GPU, what a training would try before its first step is tried now, and kept.
+    if (place->device != nullptr) Training(options.settings, texts->documents, {}, place->device.get());
     return 0;
   }
   if (std::string why = prepare_artifacts(options); !why.empty()) return complain(why);

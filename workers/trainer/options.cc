@@ -23,7 +23,8 @@ namespace {
 int usage(int code) {
   std::fprintf(
       code == 0 ? stdout : stderr,
-      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--tokenizer FILE] [--plan] [--profile] "
+      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--tokenizer FILE] [--products FILE] "
+      "[--plan] [--profile] "
       "[--resume] [--NAME=VALUE "
       "...]\n"
       "Trains a language model over the documents of DIR (*.txt), in bytes or in byte-pair tokens, and writes "
@@ -31,6 +32,8 @@ int usage(int code) {
       "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
       "early, with a checkpoint.\n"
       "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
+      "--products keeps in FILE which way a GPU does each matrix product fastest; --plan finds out, and a training takes\n"
+      "what is there (without it, FILE lies in the user's cache folder, which each attempt of a study has for itself).\n"
       "--resume goes on from the state that a training with --resume left, with its tokens, and leaves one.\n"
       "--tokenizer takes tokens from FILE (the tokenizer.txt of other artifacts) instead of learning them.\n"
       "With --steps, the same seed and lanes give the same bits on the same instruction set, for any number of "
@@ -89,6 +92,8 @@ std::optional<int> read_options(int argc, char** argv, Options& options) {
       options.data = value;
     } else if (name == "tokenizer") {
       options.tokenizer_file = value;
+    } else if (name == "products") {
+      options.products = value;
     } else if (name == "artifacts") {
       options.artifacts = value;
     } else if (auto set = set_parameter(options.settings, name, value); !set) {

@@ -15,6 +15,7 @@ struct Options {
   bool plan_only = false;
   bool profile = false;
   bool resume = false;                   // goes on from the artifacts' state if there is one, and leaves one
+  std::string products;                  // where a GPU's plans of products are kept (kernels::open_device)
   std::filesystem::path tokenizer_file;  // empty: tokens are bytes, or learned if the vocabulary is larger
 };
 

@@ -37,10 +37,11 @@ budgets::Result<void, std::string> take_place(TrainingSettings& settings, const 
   return {};
 }
 
-budgets::Result<Place, std::string> find_place(TrainingSettings& settings, double seconds) {
+budgets::Result<Place, std::string> find_place(TrainingSettings& settings, double seconds,
+                                               const std::string& products) {
   Place place;
   if (settings.device != "cpu") {
-    kernels::OpenedDevice opened = kernels::open_device();
+    kernels::OpenedDevice opened = kernels::open_device(products);
     if (opened.device == nullptr && settings.device == "cuda")
       return budgets::unexpected("there is no GPU to train on: " + opened.why_not);
     place.device = std::move(opened.device);
