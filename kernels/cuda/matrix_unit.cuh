@@ -86,17 +86,13 @@ inline void load_matrices(std::uint32_t (&to)[4], const bfloat16* row) { load_ma
 inline void load_matrices_transposed(std::uint32_t (&to)[4], const bfloat16* row) { load_matrices_as(to, row, true); }
 
 inline void copy_async(void* shared, const void* global, bool wanted = true) {
-  emulator::must(reinterpret_cast<std::uintptr_t>(shared) % 16 == 0, "a copy's end does not lie on a boundary of 16 bytes");
-  if (!wanted) {
-    std::memset(shared, 0, 16);
-    return;
-  }
-  emulator::must(reinterpret_cast<std::uintptr_t>(global) % 16 == 0, "a copy's beginning does not lie on a boundary of 16 bytes");
-  std::memcpy(shared, global, 16);
+  emulator::copy_later(shared, wanted ? global : nullptr);
 }
-inline void close_copies() {}
+inline void close_copies() { emulator::close_copies(); }
 template <int Open>
-void wait_for_copies() {}
+void wait_for_copies() {
+  emulator::wait_for_copies(Open);
+}
 #endif
 
 }  // namespace overnight::kernels::cuda

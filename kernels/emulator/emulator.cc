@@ -6,6 +6,7 @@
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -25,11 +26,17 @@ namespace context = boost::context::detail;
 
 enum class At { running, block_barrier, warp_barrier, gone };
 
+struct Copy {
+  void* to;
+  const void* from;
+};
+
 struct Fiber {
   context::fcontext_t at_rest = nullptr;
   dim3 thread;
   At at = At::running;
-  void* fake_stack = nullptr;  // AddressSanitizer's
+  std::vector<std::vector<Copy>> copies;  // groups that are under way, the last still open; empty: none ever was
+  void* fake_stack = nullptr;             // AddressSanitizer's
 };
 
 // The block that runs on this thread.
@@ -44,6 +51,7 @@ struct Block {
   std::vector<std::uint64_t> shared;
   char* stacks = nullptr;
   void* fake_stack = nullptr;
+  std::uint64_t random = 88172645463325252ull;  // of the order in which threads run
   const void* scheduler_stack = nullptr;
   std::size_t scheduler_stack_bytes = 0;
 
@@ -91,6 +99,7 @@ void begin_fiber(context::transfer_t from) {
   __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
 #endif
   (*block.kernel)();
+  for (const auto& group : block.fibers[block.now].copies) must(group.empty(), "it leaves while copies are under way");
   to_scheduler(At::gone);
 }
 
@@ -111,15 +120,38 @@ void pass(std::size_t from, std::size_t to) {
   }
 }
 
+std::uint64_t next_random() {  // xorshift64 (Marsaglia 2003)
+  block.random ^= block.random << 13;
+  block.random ^= block.random >> 7;
+  return block.random ^= block.random << 17;
+}
+
+// Lets the threads of one warp run, lanes in this order or the other, until each waits or is gone. Returns how many are
+// gone.
+std::size_t run_warp(std::size_t from, std::size_t to, bool backwards, bool& moved) {
+  std::size_t gone = 0;
+  for (std::size_t n = from; n < to; ++n) {
+    const std::size_t i = backwards ? from + to - 1 - n : n;
+    if (block.fibers[i].at != At::running) continue;
+    to_fiber(i);
+    moved = true;
+    gone += block.fibers[i].at == At::gone;
+  }
+  return gone;
+}
+
 void run_block() {
+  constexpr std::uint64_t held_in_4 = 2;  // of four warps, where there is more than one
   const std::size_t threads = block.fibers.size();
   for (std::size_t left = threads; left > 0;) {
     bool moved = false;
-    for (std::size_t i = 0; i < threads; ++i) {
-      if (block.fibers[i].at != At::running) continue;
-      to_fiber(i);
-      moved = true;
-      if (block.fibers[i].at == At::gone) --left;
+    for (std::size_t from = 0; from < threads; from += warp) {
+      const std::uint64_t random = next_random();
+      if (threads > warp && random >> 20 & 1 && (random >> 30) % 4 < held_in_4) {
+        moved = true;  // it could have
+        continue;
+      }
+      left -= run_warp(from, std::min(threads, from + warp), random >> 40 & 1, moved);
     }
     for (std::size_t from = 0; from < threads; from += warp) {
       const std::size_t to = std::min(threads, from + warp);
@@ -141,7 +173,8 @@ void prepare(dim3 shape) {
     fiber.thread = {at % shape.x, at / shape.x % shape.y, at / shape.x / shape.y};
     // Stacks that began at equal distances would all lie in the same few lines of the cache.
     const std::size_t shift = i % 64 * 64;
-    fiber.at_rest = context::make_fcontext(block.stacks + (i + 1) * stack_bytes - shift, stack_bytes - shift, begin_fiber);
+    fiber.at_rest =
+        context::make_fcontext(block.stacks + (i + 1) * stack_bytes - shift, stack_bytes - shift, begin_fiber);
   }
 }
 
@@ -178,6 +211,32 @@ void* dynamic_shared() {
 }
 
 int lane() { return static_cast<int>(block.now % warp); }
+
+void copy_later(void* to, const void* from) {
+  must(reinterpret_cast<std::uintptr_t>(to) % 16 == 0, "a copy's end does not lie on a boundary of 16 bytes");
+  must(reinterpret_cast<std::uintptr_t>(from) % 16 == 0, "a copy's beginning does not lie on a boundary of 16 bytes");
+  std::memset(to, 0xff, 16);
+  auto& groups = block.fibers[block.now].copies;
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back({to, from});
+}
+void close_copies() {
+  auto& groups = block.fibers[block.now].copies;
+  groups.resize(std::max<std::size_t>(1, groups.size()) + 1);
+}
+void wait_for_copies(std::size_t open) {
+  auto& groups = block.fibers[block.now].copies;
+  while (groups.size() > open + 1) {
+    for (const Copy& copy : groups.front()) {
+      if (copy.from != nullptr) {
+        std::memcpy(copy.to, copy.from, 16);
+      } else {
+        std::memset(copy.to, 0, 16);
+      }
+    }
+    groups.erase(groups.begin());
+  }
+}
 
 const std::uint64_t* exchange(std::uint64_t mine) {
   block.given[block.now] = mine;

@@ -1,7 +1,11 @@
 // Runs CUDA kernels on the CPU, so that every line of kernels/cuda is tried where there is no GPU: each thread of a
 // block is a fiber, blocks run one after the other, __syncthreads and warp shuffles switch between fibers. Device
 // memory is ordinary memory, so AddressSanitizer sees what a kernel reads and writes. It knows what the kernels here
-// use and no more, says nothing about speed, and finds no race between threads: they never run at the same time.
+// use and no more, and says nothing about speed.
+//
+// Races: threads never run at the same time, but in no order that a kernel could count on: warps are held back at
+// random (always the same random), lanes run forwards or backwards, and copies behind a thread's back are made when
+// they are waited for and not before, their targets poisoned until then. A missing barrier or wait then mostly shows.
 //
 // Included instead of cuda_runtime.h by kernels/cuda/device.h. A kernel whose threads wait for each other for ever, or
 // leave while others wait, ends the program with its name on stderr.
@@ -51,6 +55,11 @@ int lane();
 inline constexpr std::size_t words_max = 8;
 using Words = const std::uint32_t (*)[words_max];
 Words exchange_words(const std::uint32_t* mine, std::size_t count);
+
+// Copies of 16 bytes behind the calling thread's back, zeros if `from` is null; in groups (PTX: cp.async).
+void copy_later(void* to, const void* from);
+void close_copies();
+void wait_for_copies(std::size_t open);  // all groups but the last `open` are made
 
 // Ends the program with the kernel's name, if not.
 void must(bool so, const char* why_not);
