@@ -46,7 +46,12 @@ struct StateSpaceShape {
   constexpr std::size_t states() const { return batch * (context / chunk) * heads * head_size * state; }
 };
 
-std::size_t state_space_scratch(StateSpaceShape shape);  // in Full numbers
+std::size_t state_space_scratch(StateSpaceShape shape);  // in Full numbers, on a CPU
+inline constexpr std::size_t device_chunk_rows = 64;  // of a chunk, that a GPU's matrix unit takes: tokens times ranks
+// On a GPU: gradients of all states, and a number for each chunk and head.
+constexpr std::size_t device_state_space_scratch(StateSpaceShape s) {
+  return s.states() + s.batch * (s.context / s.chunk) * s.heads;
+}
 
 // Of the gradients of a table by its rows, in Full numbers: a partial sum at each end of each piece of rows.
 inline constexpr std::size_t embedding_piece = 64;
@@ -186,7 +191,7 @@ struct BackendOf {
                              Full* scratch, AttentionShape shape);
 
   // y[rows * rank, heads * head_size]; `states` (StateSpaceShape::states), those that enter each chunk, are kept for
-  // backward. `scratch` holds state_space_scratch(shape).
+  // backward. `scratch` holds state_space_scratch(shape), on a GPU the device's.
   void (*state_space_forward)(Real* y, std::size_t y_stride, Full* states, StateSpaceOf<const Real, const Full> in,
                               Full* scratch, StateSpaceShape shape);
   void (*state_space_backward)(StateSpaceOf<Real, Full> gradients, const Real* dy, std::size_t dy_stride,

@@ -53,8 +53,7 @@ std::size_t attention_scratch(AttentionShape shape) { return 2 * attention_rows 
 
 std::size_t state_space_scratch(StateSpaceShape s) {
   const std::size_t flat = s.chunk * s.rank;
-  return std::max(3 * flat * flat + flat * (2 * s.state + s.head_size + 7) + s.heads * s.head_size * s.state,
-                  s.states());
+  return 3 * flat * flat + flat * (2 * s.state + s.head_size + 7) + s.heads * s.head_size * s.state;
 }
 
 void blas_product(float* out, std::size_t stride, Matrix a, Matrix b, std::size_t rows, std::size_t columns,

@@ -16,7 +16,8 @@ namespace scan {
 inline constexpr unsigned warps = 4;
 inline constexpr int strip = 16;         // rows of an output that a warp makes at once
 inline constexpr int wide = 64;          // columns of it
-inline constexpr std::size_t flat_max = 64, side_max = 128;
+inline constexpr std::size_t flat_max = device_chunk_rows, side_max = 128;
+static_assert(flat_max <= wide);  // a row of scores is one strip's
 inline constexpr std::size_t gap = 8;    // numbers behind each row in shared memory: rows then begin in other banks
 
 __host__ __device__ inline std::size_t ld(std::size_t columns) { return columns + gap; }
@@ -469,7 +470,7 @@ __global__ static void chunk_backward_kernel(StateSpaceOf<bfloat16, float> d, co
 
 }  // namespace scan
 
-// Whether these shapes and places can have it; `more` are further tensors of bfloat16 with their strides.
+// Whether these shapes and places can have it; `out` is what is read or written besides.
 inline bool chunked_scan_suits(const StateSpaceShape& s, const StateSpaceOf<const bfloat16, const float>& in, const bfloat16* out, std::size_t out_stride) {
   const std::size_t flat = s.chunk * s.rank;
   const auto fits = [](std::size_t size, std::size_t most) { return size % 16 == 0 && size > 0 && size <= most; };

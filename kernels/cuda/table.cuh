@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/chunked_scan.cuh"
 #include "kernels/cuda/convolution.cuh"
 #include "kernels/cuda/embedding.cuh"
 #include "kernels/cuda/flash_attention.cuh"
@@ -33,6 +34,25 @@ void best_attention_backward(Real* dqkv, const Real* dout, const Real* out, cons
   attention_backward(dqkv, dout, out, log_sums, qkv, scratch, s);
 }
 
+// The state-space op likewise. It goes backward as it went forward: the states are the same.
+template <typename Real>
+void best_state_space_forward(Real* y, std::size_t y_stride, FullOf<Real>* states, StateSpaceOf<const Real, const FullOf<Real>> in, FullOf<Real>* scratch,
+                              StateSpaceShape s) {
+  if constexpr (std::is_same_v<Real, bfloat16>) {
+    if (chunked_scan_suits(s, in, y, y_stride)) return chunked_scan_forward(y, y_stride, states, in, scratch, s);
+  }
+  state_space_forward(y, y_stride, states, in, scratch, s);
+}
+template <typename Real>
+void best_state_space_backward(StateSpaceOf<Real, FullOf<Real>> d, const Real* dy, std::size_t dy_stride, const FullOf<Real>* states,
+                               StateSpaceOf<const Real, const FullOf<Real>> in, FullOf<Real>* scratch, StateSpaceShape s) {
+  if constexpr (std::is_same_v<Real, bfloat16>) {
+    if (chunked_scan_suits(s, in, dy, dy_stride) && d.qk_stride % 8 == 0 && d.v_stride % 8 == 0 && on_pack_boundaries(d.q, d.k, d.v))
+      return chunked_scan_backward(d, dy, dy_stride, states, in, scratch, s);
+  }
+  state_space_backward(d, dy, dy_stride, states, in, scratch, s);
+}
+
 // `Products`: where products of matrices are made, PlainProducts or those of a library.
 template <typename Real, typename Products>
 constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
@@ -50,8 +70,8 @@ constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
           .qk_backward = qk_backward<Real>,
           .attention_forward = best_attention_forward<Real>,
           .attention_backward = best_attention_backward<Real>,
-          .state_space_forward = state_space_forward<Real>,
-          .state_space_backward = state_space_backward<Real>,
+          .state_space_forward = best_state_space_forward<Real>,
+          .state_space_backward = best_state_space_backward<Real>,
           .convolution_forward = convolution_forward<Real>,
           .convolution_backward = convolution_backward<Real>,
           .gate_forward = gate_forward<Real>,

@@ -52,7 +52,7 @@ struct Run {
         own(narrow<Real>(in.own)),
         y(poisoned<Real>(in.v.size())),
         states(poisoned<Real>(shape.states())),
-        scratch(poisoned<Real>(state_space_scratch(shape))) {
+        scratch(poisoned<Real>(std::max(state_space_scratch(shape), device_state_space_scratch(shape)))) {
     Table::table()->state_space_forward(y.data(), s.heads * s.head_size, states.data(), inputs(), scratch.data(), s);
   }
   StateSpaceOf<const Real> inputs() const {

@@ -48,6 +48,12 @@ struct Builder {
             .chunk = static_cast<std::size_t>(config.chunk)};
   }
 
+  // A GPU works on so many rows of a chunk at once: a longer one is cut in halves, which gives the same sums.
+  void fit_chunk(kernels::StateSpaceShape& shape) const {
+    while (g.walk() == Walk::device && shape.chunk * shape.rank > kernels::device_chunk_rows && shape.chunk % 2 == 0)
+      shape.chunk /= 2;
+  }
+
   TensorId project(const std::string& at, TensorId stream, std::size_t columns) {
     const TensorId weights = g.parameter(at + "in", columns, width, Initial::fan_in);
     const TensorId projection = g.activation(at + "projection", rows, columns), rstd = statistics(at + "rstd_in", 1);
@@ -89,7 +95,8 @@ struct Builder {
   }
 
   TensorId mix_by_mamba2(const std::string& at, TensorId stream) {
-    const kernels::StateSpaceShape shape = scan();
+    kernels::StateSpaceShape shape = scan();
+    fit_chunk(shape);
     const std::size_t channels = inner + 2 * shape.groups * shape.state, heads = shape.heads;
     Mamba2Tensors t;
     t.projection = project(at, stream, inner + channels + heads);
@@ -117,6 +124,7 @@ struct Builder {
     kernels::StateSpaceShape& s = shape.scan;
     s.groups = s.heads;
     s.rank = static_cast<std::size_t>(config.mamba_rank);
+    fit_chunk(s);
     const std::size_t keys = s.rank * shape.shared_groups * s.state, turned = s.rank * s.heads * s.state;
     Mamba3Tensors t;
     t.projection = project(at, stream, 2 * inner + 2 * keys + 3 * s.heads + shape.angles);

@@ -20,6 +20,10 @@ kernels::StateSpaceShape at_once(const Graph& g, kernels::StateSpaceShape shape)
   return shape;
 }
 
+std::size_t scan_scratch(const Graph& g, const kernels::StateSpaceShape& s) {
+  return g.walk() == Walk::device ? kernels::device_state_space_scratch(s) : kernels::state_space_scratch(s);
+}
+
 // Forward, per token: scores and their use, of which the mask hides half, and the way into and out of the state.
 double scan_flops(const kernels::StateSpaceShape& s) {
   const auto real = [](std::size_t n) { return static_cast<double>(n); };
@@ -31,7 +35,7 @@ double scan_flops(const kernels::StateSpaceShape& s) {
 struct Mamba2 final : Op {
   Mamba2Tensors t;
   kernels::StateSpaceShape all, s;
-  std::size_t taps, inner, shared, channels, projected, steps_at;
+  std::size_t taps, inner, shared, channels, projected, steps_at, scratch_of_scan;
   Mamba2(const Graph& g, const Mamba2Tensors& tensors, kernels::StateSpaceShape shape, std::size_t taps_wanted)
       : t(tensors),
         all(shape),
@@ -41,7 +45,8 @@ struct Mamba2 final : Op {
         shared(s.groups * s.state),
         channels(inner + 2 * shared),
         projected(g.tensor(t.projection).columns),
-        steps_at(inner + channels) {}
+        steps_at(inner + channels),
+        scratch_of_scan(scan_scratch(g, s)) {}
   Ids parameters() const { return {t.taps, t.taps_bias, t.step_bias, t.log_rate, t.skip, t.gain}; }
   const char* kind() const override { return "mamba2"; }
   Ids reads() const override { return {t.projection, t.taps, t.taps_bias, t.step_bias, t.log_rate, t.skip, t.gain}; }
@@ -55,7 +60,7 @@ struct Mamba2 final : Op {
   std::size_t rows() const { return s.batch * s.context; }  // at once
   std::size_t scratch_bytes() const override {
     return 3 * room_for<Real>(rows() * inner) + room_for<Real>(rows() * channels) + 2 * room_for<Full>(rows() * s.heads) +
-           room_for<Full>(channels) + room_for<Full>(kernels::state_space_scratch(s));
+           room_for<Full>(channels) + room_for<Full>(scratch_of_scan);
   }
 
   // Pointers to the part of the sequences from `n` on.
@@ -140,7 +145,7 @@ struct Mamba3 final : Op {
   Mamba3Tensors t;
   kernels::Mamba3Shape shape;
   kernels::StateSpaceShape all, s;
-  std::size_t inner, keys, turned, projected, steps_at;
+  std::size_t inner, keys, turned, projected, steps_at, scratch_of_scan;
   Mamba3(const Graph& g, const Mamba3Tensors& tensors, kernels::Mamba3Shape of)
       : t(tensors),
         shape(of),
@@ -150,7 +155,8 @@ struct Mamba3 final : Op {
         keys(s.rank * of.shared_groups * s.state),
         turned(s.rank * s.heads * s.state),
         projected(g.tensor(t.projection).columns),
-        steps_at(2 * inner + 2 * keys) {
+        steps_at(2 * inner + 2 * keys),
+        scratch_of_scan(scan_scratch(g, s)) {
     shape.scan = s;
   }
   bool many() const { return s.rank > 1; }
@@ -174,7 +180,7 @@ struct Mamba3 final : Op {
   std::size_t scratch_bytes() const override {
     return 2 * room_for<Real>(rows() * turned) + 3 * room_for<Real>(rows() * s.rank * inner) +
            3 * room_for<Full>(rows() * s.heads) + room_for<Full>(shape.scratch()) +
-           room_for<Full>(kernels::state_space_scratch(s));
+           room_for<Full>(scratch_of_scan);
   }
 
   // The part of the sequences from `n` on.
