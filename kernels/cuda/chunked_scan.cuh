@@ -317,8 +317,9 @@ __device__ inline void scores_backward(const BackwardRoom& r, const Chunk<bfloat
         const float fade = j < c.reach(i) ? no_overflow_exp(r.cs[i] - r.cs[j]) : 0.0f, weight = c.weight_for(i, j);
         const float pull = scores.at[n][m] * products.at[n][m] * fade;
         const bool same = i / c.rank == j / c.rank;
-        (same ? of_own : of_later)[m % 2] += pull;
-        if (!same) pulls[m / 2] += pull * weight;
+        of_own[m % 2] += same ? pull : 0.0f;
+        of_later[m % 2] += same ? 0.0f : pull;
+        pulls[m / 2] += same ? 0.0f : pull * weight;
         scores.at[n][m] *= fade * weight;
         products.at[n][m] *= fade * weight;
       }
@@ -347,7 +348,8 @@ __device__ inline RowSums row_products(const Sums& sums, const bfloat16* rows, s
   RowSums made{0, 0};
   each_pair(sums, row, column, columns, [&](std::size_t i, std::size_t at, float first, float second) {
     const float product = first * rows[i * apart + at] + second * rows[i * apart + at + 1];
-    (i == row + g ? made.upper : made.lower) += product;
+    made.upper += i == row + g ? product : 0.0f;
+    made.lower += i == row + g ? 0.0f : product;
   });
   return {row_sum(made.upper), row_sum(made.lower)};
 }
