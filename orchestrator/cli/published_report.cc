@@ -125,7 +125,7 @@ std::string ranked_table(const report::ReportData& data) {
     any_pooled = any_pooled || result.estimate.pooled;
     rows.push_back({rank, "#" + std::to_string(core::number(result.record->experiment)),
                     in_their_signs(report::estimate_words(result.estimate)) + (result.estimate.pooled ? " p" : "") +
-                        in_their_signs(result.self_reported ? " †" : ""),
+                        in_their_signs(result.self_reported ? " †" : "") + report::throttled_mark(result.throttled),
                     std::to_string(result.estimate.n), status, result.record->proposer,
                     params_words(result.record->params)});
   };

@@ -29,6 +29,11 @@ struct Throttled {
   std::set<std::string> by;  // what slowed them
 };
 
+// Behind a score in plain text: " ‡", " ‡?" where it is not known, or nothing.
+inline std::string throttled_mark(const Throttled& throttled) {
+  return throttled.yes > 0 ? " ‡" : throttled.unknown > 0 ? " ‡?" : "";
+}
+
 // One experiment with its scores. Points into the ReportData that it was found in.
 struct Result {
   const core::ExperimentRecord* record = nullptr;

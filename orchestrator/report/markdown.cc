@@ -32,10 +32,6 @@ std::string gain_words(const Result& result) {
   return sign + estimate_words({gain.value, 1, gain.interval, gain.pooled});
 }
 
-std::string throttled_mark(const Throttled& throttled) {
-  return throttled.yes > 0 ? " ‡" : throttled.unknown > 0 ? " ‡?" : "";
-}
-
 std::string ranking(const ReportData& data, const Findings& found) {
   if (found.ranked.empty() && !found.baseline) return "";
   const bool gpus = data.run.study.task.gpus > 0;

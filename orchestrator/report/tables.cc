@@ -64,7 +64,7 @@ std::string cost_cell(const core::Run& run, const Result& result) {
   return out;
 }
 
-std::string throttled_mark(const Throttled& throttled) {
+std::string throttled_span(const Throttled& throttled) {
   std::string why = fmt::format("a GPU was slowed in {} of {} measurements", throttled.yes, throttled.all);
   for (const std::string& reason : throttled.by) why += (reason == *throttled.by.begin() ? ": " : ", ") + reason;
   if (throttled.yes > 0) return "<span title=\"" + html(why) + "\">‡</span>";
@@ -74,7 +74,7 @@ std::string throttled_mark(const Throttled& throttled) {
 std::string result_row(const core::Run& run, const Result& result, const std::string& rank, const char* css_class) {
   std::string score = html(estimate_words(result.estimate));
   if (result.self_reported) score += "<span title=\"self-reported by the training process\">†</span>";
-  score += throttled_mark(result.throttled);
+  score += throttled_span(result.throttled);
   if (result.estimate.pooled) score += "<span class=\"dim\" title=\"interval from the pooled noise\">\u00a0p</span>";
   const bool baseline = result.record->purpose == core::Purpose::baseline;
   const int colour = colour_of(run, result.record->proposer);
@@ -95,7 +95,7 @@ std::string ranking_of(const core::Run& run, const std::string& rows) {
   return "<div class=\"wide\"><table class=\"ranking\">\n<thead><tr>" + th("rank", true) + th("exp.", true) +
          th(html(run.study.objective.metric, 40), true) + th("n", true) + th("gain", true) + th("parameters") +
          th("proposer") + th("seeds", true) +
-         th(run.study.task.gpus > 0 ? "slot time, energy, LLM" : "slot time, LLM", true) + "</tr></thead>\n<tbody>\n" +
+         th(run.study.task.gpus > 0 ? "spent" : "slot time, LLM", true) + "</tr></thead>\n<tbody>\n" +
          rows + "</tbody>\n</table></div>\n";
 }
 
