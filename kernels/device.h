@@ -1,5 +1,6 @@
 // A GPU as programs use it: its memory, the order of its work, its tables of launchers, and its optimizer. Implemented
-// for CUDA (cuda/cuda_device.cu), and by the emulator for tests. One thread at a time uses a device.
+// for CUDA (cuda/cuda_device.cu), and by the emulator for tests. The thread that opened a device uses it, and no other;
+// it opens one at a time.
 //
 // Work is asynchronous: calls that launch or copy return at once, and what they do happens in their order; `wait` waits
 // for all of it. Host memory that is copied from must stay as it is until then.
@@ -36,7 +37,7 @@ struct StepNumbers {
     float rate = 0, beta1 = 0, beta2 = 0, correction1 = 1, correction2 = 1, epsilon = 0, decay = 0;
   };
   Group groups[optimizer_groups_max];
-  float clip = 0;      // largest norm of the gradient; 0: none
+  float clip = 0;       // largest norm of the gradient; 0: none
   float mean_keep = 0;  // of the running mean of weights
   float momentum = 0, muon_beta2 = 0, muon_rate = 0, muon_decay = 0;
 };
@@ -65,7 +66,8 @@ struct MuonStack {
 
   constexpr std::size_t low() const { return rows < columns ? rows : columns; }
   constexpr std::size_t lines() const { return rows < columns ? columns : rows; }  // that have a second moment each
-  // Two stacks of matrices and two of squares in bfloat16, then of each matrix some sums and two numbers a line in floats.
+  // Two stacks of matrices and two of squares in bfloat16, then of each matrix some sums and two numbers a line in
+  // floats.
   static constexpr std::size_t sums_max = 64;
   constexpr std::size_t numbers() const { return 2 * count * (rows * columns + low() * low()); }
   constexpr std::size_t scratch_bytes() const {
@@ -90,8 +92,8 @@ struct DeviceOps {
 // ---- the device ----
 
 struct DeviceFacts {
-  std::string name;  // "NVIDIA H200"
-  std::string version;  // of driver and libraries, in words
+  std::string name;                           // "NVIDIA H200"
+  std::string version;                        // of driver and libraries, in words
   std::uint64_t memory = 0, memory_free = 0;  // in bytes
 };
 
@@ -141,6 +143,7 @@ class Device {
 struct OpenedDevice {
   std::unique_ptr<Device> device;
   std::string why_not;
+  bool broken = false;  // there is one, or ought to be, and it does not work: nothing to pass over in silence
 };
 // `products`: the file in which `tune` keeps what it finds, and finds what was kept; empty: one under the user's cache
 // folder for each kind of GPU and version of the library.

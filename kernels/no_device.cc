@@ -3,6 +3,6 @@
 
 namespace overnight::kernels {
 
-OpenedDevice open_device(const std::string&) { return {nullptr, "this program was built without CUDA"}; }
+OpenedDevice open_device(const std::string&) { return {nullptr, "this program was built without CUDA", false}; }
 
 }  // namespace overnight::kernels

@@ -185,6 +185,7 @@ struct Sizes {
   std::size_t states() const { return room_for(head * ld(state), sizeof(bfloat16)); }
   std::size_t of_states() const { return floats_of_rows(1) + rows(state) + rows(head); }
   std::size_t of_forward() const { return floats_of_rows(1) + 2 * rows(state) + rows(head) + states() + rows(flat); }
+  std::size_t most() const { return of_forward() > of_backward() ? of_forward() : of_backward(); }
   std::size_t of_backward() const {
     return floats_of_rows(5) + 2 * room_for(flat / strip * flat, sizeof(float)) + room_for(warps, sizeof(float)) + 2 * rows(state) + 2 * rows(head) +
            2 * states() + 2 * rows(flat) + 2 * room_for(flat * state, sizeof(float));
@@ -472,12 +473,13 @@ __global__ static void chunk_backward_kernel(StateSpaceOf<bfloat16, float> d, co
 
 }  // namespace scan
 
-// Whether these shapes and places can have it; `out` is what is read or written besides.
+// Whether these shapes, places, and the GPU that the calling thread uses, can have it, forward and backward alike; `out` is what is read or written besides.
 inline bool chunked_scan_suits(const StateSpaceShape& s, const StateSpaceOf<const bfloat16, const float>& in, const bfloat16* out, std::size_t out_stride) {
   const std::size_t flat = s.chunk * s.rank;
   const auto fits = [](std::size_t size, std::size_t most) { return size % 16 == 0 && size > 0 && size <= most; };
   return fits(flat, scan::flat_max) && fits(s.state, scan::side_max) && fits(s.head_size, scan::side_max) && in.qk_stride % 8 == 0 && in.v_stride % 8 == 0 &&
-         out_stride % 8 == 0 && on_pack_boundaries(in.q, in.k, in.v, out) && s.heads <= 65535 && s.batch <= 65535;
+         out_stride % 8 == 0 && on_pack_boundaries(in.q, in.k, in.v, out) && s.heads <= 65535 && s.batch <= 65535 &&
+         shared_memory_allows(scan::Sizes(s).most());
 }
 
 // `scratch`: a number for each chunk and head.

@@ -37,7 +37,7 @@ class Graph final : public Device::Recording {
     check(cudaStreamEndCapture(stream, &graph), "record");
     const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
     cudaGraphDestroy(graph);
-    check(status, "record");
+    check_memory(status, "record", 0);
   }
   ~Graph() override {
     if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
@@ -52,6 +52,7 @@ class Graph final : public Device::Recording {
 class CudaDevice final : public Device {
  public:
   CudaDevice(const cudaDeviceProp& properties, const std::string& products) : name_(properties.name) {
+    if (launching.workspace != nullptr) throw DeviceError("this thread has opened a device already");
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream");
     void* workspace = nullptr;
     check_memory(cudaMalloc(&workspace, workspace_bytes), "workspace", workspace_bytes);
@@ -106,10 +107,15 @@ class CudaDevice final : public Device {
 
   std::unique_ptr<Recording> record(const std::function<void()>& launches) override { return std::make_unique<Graph>(stream_, launches); }
   void tune(bool on) override { products_->tune(on); }
-  void be_deterministic(bool on) override { launching.deterministic = on; }
+  void be_deterministic(bool on) override {
+    launching.deterministic = on;
+    products_->use_kept(!on);
+  }
 
   Peaks measure_peaks() override {
-    constexpr std::size_t side = 4096, bytes = std::size_t{256} << 20;  // far more than a cache holds
+    // Large products and far more bytes than a cache holds, unless there is no room for them.
+    const bool roomy = facts().memory_free > std::uint64_t{4} << 30;
+    const std::size_t side = roomy ? 8192 : 1024, bytes = (roomy ? std::size_t{512} : std::size_t{16}) << 20;
     const DeviceArray<float> room(*this, 3 * side * side);
     const DeviceArray<unsigned char> copied(*this, 2 * bytes);
     auto* numbers = reinterpret_cast<bfloat16*>(room.get());
@@ -119,13 +125,16 @@ class CudaDevice final : public Device {
       using Real = std::remove_pointer_t<decltype(a)>;
       BestProducts::batched(a + 2 * side * side, side, MatrixOf<Real>{a, side, 1}, MatrixOf<Real>{a + side * side, 1, side}, side, side, side, nullptr, 1, 0, {});
     };
-    constexpr double flops = 2.0 * side * side * side;
+    const double flops = 2.0 * static_cast<double>(side * side * side);
     Peaks peaks;
+    products_->tune(true);  // the best way, on a GPU that has come to its clock
+    product(numbers);
     peaks.bfloat16_flops = flops / seconds_of([&] { product(numbers); });
     float* floats = room.get();
     each("measure", 2 * side * side, [=] __device__(std::size_t i) { floats[i] = static_cast<float>(i * 2654435761u % 1021) / 1021 - 0.5f; });
     peaks.float_flops = flops / seconds_of([&] { product(floats); });
-    peaks.bytes = 2.0 * bytes / seconds_of([&] { copy(copied.get() + bytes, copied.get(), bytes); });
+    products_->tune(false);
+    peaks.bytes = 2.0 * static_cast<double>(bytes) / seconds_of([&] { copy(copied.get() + bytes, copied.get(), bytes); });
     return peaks;
   }
 
@@ -165,18 +174,22 @@ LibraryProducts* library_products() { return current_library; }
 }  // namespace cuda
 
 OpenedDevice open_device(const std::string& products) {
+  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");  // a slot's GPU, by the keeper
+  const bool promised = given != nullptr && *given != '\0';
   int count = 0;
-  if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess)
-    return {nullptr, std::string("CUDA finds no GPU: ") + cudaGetErrorString(status)};
-  if (count == 0) return {nullptr, "CUDA finds no GPU"};
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    const bool none = status == cudaSuccess || status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver;
+    return {nullptr, std::string("CUDA finds no GPU") + (status != cudaSuccess ? std::string(": ") + cudaGetErrorString(status) : ""), promised || !none};
+  }
   try {
     cudaDeviceProp properties{};
     cuda::check(cudaGetDeviceProperties(&properties, 0), "properties");
-    if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs"};
+    if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs", promised};
     cuda::check(cudaSetDevice(0), "set device");
     return {std::make_unique<cuda::CudaDevice>(properties, products), ""};
   } catch (const DeviceError& failed) {
-    return {nullptr, failed.what()};
+    return {nullptr, failed.what(), true};
   }
 }
 

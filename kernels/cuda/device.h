@@ -33,7 +33,7 @@ template <typename Real>
 using FullOf = std::conditional_t<std::is_same_v<Real, bfloat16>, float, Real>;
 
 // Where a thread's launches go, and memory that each of them may use until it ends: partial sums, and what libraries
-// want. Whoever owns a device sets it (device.cu).
+// want. Whoever owns a device sets it (cuda_device.cu).
 inline constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
 struct Launching {
 #ifdef __CUDACC__
@@ -57,6 +57,13 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   kernel<<<grid, block, shared, launching.stream>>>(std::forward<Arguments>(arguments)...);
   check(cudaGetLastError(), name);
 }
+// Whether a block can have so much shared memory on the GPU that the calling thread uses.
+inline bool shared_memory_allows(std::size_t bytes) {
+  int gpu = 0, most = 0;
+  return cudaGetDevice(&gpu) == cudaSuccess &&
+         cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu) == cudaSuccess &&
+         bytes <= static_cast<std::size_t>(most);
+}
 inline void copy(void* to, const void* from, std::size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, launching.stream), "copy");
 }
@@ -73,6 +80,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
             Arguments&&... arguments) {
   emulator::run(name, grid, block, shared, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
+inline bool shared_memory_allows(std::size_t bytes) { return bytes <= emulator::shared_max; }
 inline void copy(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 inline void zero(void* at, std::size_t bytes) { std::memset(at, 0, bytes); }
 
@@ -151,7 +159,8 @@ template <typename Real, unsigned Count, typename Function, typename... Packs>
 __device__ Pack<Real, Count> mapped(const Function& function, const Packs&... packs) {
   Pack<Real, Count> made;
 #pragma unroll
-  for (unsigned n = 0; n < Count; ++n) made.at[n] = static_cast<Real>(function(static_cast<FullOf<Real>>(packs.at[n])...));
+  for (unsigned n = 0; n < Count; ++n)
+    made.at[n] = static_cast<Real>(function(static_cast<FullOf<Real>>(packs.at[n])...));
   return made;
 }
 template <unsigned Count, typename Real, typename Function, typename... Inputs>
@@ -167,7 +176,8 @@ void map(const char* name, Real* out, std::size_t count, Function function, cons
   static_assert((std::is_same_v<Real, Inputs> && ...));
   if (count == 0) return;
   by_packs<Real>(count % (16 / sizeof(Real)) == 0 && on_pack_boundaries(out, in...), [&](auto size) {
-    launch(name, map_kernel<size(), Real, Function, Inputs...>, loop_grid(count / size()), dim3(block_threads), 0, out, count / size(), function, in...);
+    launch(name, map_kernel<size(), Real, Function, Inputs...>, loop_grid(count / size()), dim3(block_threads), 0, out,
+           count / size(), function, in...);
   });
 }
 
@@ -196,10 +206,11 @@ __device__ Real warp_largest(Real mine) {
 inline constexpr unsigned sum_rows = 8;
 inline constexpr std::size_t piece_rows_min = 256, pieces_max = 512;
 template <typename Full, typename Body>
-__global__ void column_pieces_kernel(Full* pieces, std::size_t rows, std::size_t columns, std::size_t piece_rows, Body body) {
+__global__ void column_pieces_kernel(Full* pieces, std::size_t rows, std::size_t columns, std::size_t piece_rows,
+                                     Body body) {
   __shared__ Full parts[sum_rows][warp_threads];
-  const std::size_t column = static_cast<std::size_t>(blockIdx.x) * warp_threads + threadIdx.x, from = blockIdx.y * piece_rows,
-                    to = from + piece_rows < rows ? from + piece_rows : rows;
+  const std::size_t column = static_cast<std::size_t>(blockIdx.x) * warp_threads + threadIdx.x,
+                    from = blockIdx.y * piece_rows, to = from + piece_rows < rows ? from + piece_rows : rows;
   Full sum = 0;
   for (std::size_t row = from + threadIdx.y; column < columns && row < to; row += sum_rows) sum += body(row, column);
   parts[threadIdx.y][threadIdx.x] = sum;
@@ -221,9 +232,11 @@ void add_column_sums(const char* name, Full* sums, std::size_t rows, std::size_t
   if (columns == 0 || rows == 0) return;
   const std::size_t fit = std::max<std::size_t>(1, std::min(pieces_max, workspace_bytes / sizeof(Full) / columns)),
                     piece_rows = std::max(piece_rows_min, blocks_of(rows, fit)), count = blocks_of(rows, piece_rows);
-  if (count * columns > workspace_bytes / sizeof(Full)) throw DeviceError(std::string(name) + ": too many sums for the workspace");
+  if (count * columns > workspace_bytes / sizeof(Full))
+    throw DeviceError(std::string(name) + ": too many sums for the workspace");
   Full* pieces = workspace<Full>();
-  launch(name, column_pieces_kernel<Full, Body>, dim3(static_cast<unsigned>(blocks_of(columns, warp_threads)), static_cast<unsigned>(count)),
+  launch(name, column_pieces_kernel<Full, Body>,
+         dim3(static_cast<unsigned>(blocks_of(columns, warp_threads)), static_cast<unsigned>(count)),
          dim3(warp_threads, sum_rows), 0, pieces, rows, columns, piece_rows, body);
   add_pieces(name, sums, static_cast<const Full*>(pieces), count, columns);
 }

@@ -697,13 +697,7 @@ void with_size(const AttentionShape& s, const Body& body) {
 inline bool flash_suits(const AttentionShape& s) {
   if (s.head_size != 64 && s.head_size != 128) return false;
   if (s.key_heads() == 0 || s.heads % s.key_heads() != 0 || s.context > INT_MAX / 2) return false;
-#ifdef __CUDACC__
-  int gpu = 0, most = 0;
-  if (cudaGetDevice(&gpu) != cudaSuccess || cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu) != cudaSuccess) return false;
-  return static_cast<std::size_t>(most) >= (s.head_size == 64 ? sizeof(flash::KeysShared<64>) : sizeof(flash::KeysShared<128>));
-#else
-  return true;
-#endif
+  return shared_memory_allows(s.head_size == 64 ? sizeof(flash::KeysShared<64>) : sizeof(flash::KeysShared<128>));
 }
 
 // Of backward, in floats.

@@ -19,7 +19,8 @@ namespace {
 constexpr int candidates_max = 8, timed_runs = 3;
 
 void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS) throw DeviceError(std::string("cuBLASLt, ") + what + ": " + cublasLtGetStatusString(status));
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw DeviceError(std::string("cuBLASLt, ") + what + ": " + cublasLtGetStatusString(status));
 }
 void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status));
@@ -29,12 +30,16 @@ cudaDataType_t type_of(NumberKind kind) { return kind == NumberKind::float32 ? C
 
 class Layout {
  public:
-  Layout(NumberKind kind, std::uint64_t rows, std::uint64_t columns, std::uint64_t stride, std::uint64_t count, std::uint64_t apart) {
-    check(cublasLtMatrixLayoutCreate(&layout_, type_of(kind), rows, columns, static_cast<std::int64_t>(stride)), "layout");
+  Layout(NumberKind kind, std::uint64_t rows, std::uint64_t columns, std::uint64_t stride, std::uint64_t count,
+         std::uint64_t apart) {
+    check(cublasLtMatrixLayoutCreate(&layout_, type_of(kind), rows, columns, static_cast<std::int64_t>(stride)),
+          "layout");
     const auto batch = static_cast<std::int32_t>(count);
     const auto offset = static_cast<std::int64_t>(apart);
     check(cublasLtMatrixLayoutSetAttribute(layout_, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch), "batch");
-    check(cublasLtMatrixLayoutSetAttribute(layout_, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &offset, sizeof offset), "batch");
+    check(
+        cublasLtMatrixLayoutSetAttribute(layout_, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &offset, sizeof offset),
+        "batch");
   }
   ~Layout() { cublasLtMatrixLayoutDestroy(layout_); }
   Layout(const Layout&) = delete;
@@ -53,8 +58,10 @@ std::string plain(const std::string& name) {
 }
 
 std::filesystem::path cache_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') return std::filesystem::path(cache) / "overnight";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return std::filesystem::path(home) / ".cache" / "overnight";
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/')
+    return std::filesystem::path(cache) / "overnight";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
+    return std::filesystem::path(home) / ".cache" / "overnight";
   return {};
 }
 
@@ -72,16 +79,20 @@ struct LibraryProducts::Plan {
         second(k.in, k.a_turned ? k.rows : k.depth, k.a_turned ? k.depth : k.rows, k.a_stride, k.count, k.a_apart),
         result(k.out, k.columns, k.rows, k.stride, k.count, k.out_apart) {
     check(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "operation");
-    const cublasOperation_t of_first = k.b_turned ? CUBLAS_OP_T : CUBLAS_OP_N, of_second = k.a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
-    check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &of_first, sizeof of_first), "operation");
-    check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &of_second, sizeof of_second), "operation");
+    const cublasOperation_t of_first = k.b_turned ? CUBLAS_OP_T : CUBLAS_OP_N,
+                            of_second = k.a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &of_first, sizeof of_first),
+          "operation");
+    check(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &of_second, sizeof of_second),
+          "operation");
   }
   ~Plan() { cublasLtMatmulDescDestroy(operation); }
 
-  cublasStatus_t run(const LibraryProducts& on, void* out, const void* a, const void* b, const void* plus, float alpha, float beta,
-                     const cublasLtMatmulAlgo_t& how) const {
-    return cublasLtMatmul(on.handle_, operation, &alpha, b, first.get(), a, second.get(), &beta, plus != nullptr ? plus : out, result.get(), out, result.get(),
-                          &how, on.workspace_, LibraryProducts::workspace_bytes, on.stream_);
+  cublasStatus_t run(const LibraryProducts& on, void* out, const void* a, const void* b, const void* plus, float alpha,
+                     float beta, const cublasLtMatmulAlgo_t& how) const {
+    return cublasLtMatmul(on.handle_, operation, &alpha, b, first.get(), a, second.get(), &beta,
+                          plus != nullptr ? plus : out, result.get(), out, result.get(), &how, on.workspace_,
+                          LibraryProducts::workspace_bytes, on.stream_);
   }
 
   // The library's candidates, the likeliest first; none: it has no way.
@@ -89,8 +100,9 @@ struct LibraryProducts::Plan {
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "preference");
     const std::uint64_t room = LibraryProducts::workspace_bytes;
-    // Not in place: which part of a sum comes first would depend on the run.
-    const std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, alignment = k.alignment;
+    // Parts of a sum in floats only, not rounded to the output's numbers; and not in place, where which part comes
+    // first would depend on the run.
+    const std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, alignment = k.alignment;
     const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
       check(cublasLtMatmulPreferenceSetAttribute(preference, what, &value, sizeof value), "preference");
     };
@@ -102,8 +114,8 @@ struct LibraryProducts::Plan {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment);
     cublasLtMatmulHeuristicResult_t found[candidates_max];
     int count = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, operation, first.get(), second.get(), result.get(), result.get(), preference, wanted,
-                                                                 found, &count);
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        handle, operation, first.get(), second.get(), result.get(), result.get(), preference, wanted, found, &count);
     cublasLtMatmulPreferenceDestroy(preference);
     std::vector<cublasLtMatmulAlgo_t> all;
     for (int i = 0; status == CUBLAS_STATUS_SUCCESS && i < count; ++i)
@@ -113,15 +125,19 @@ struct LibraryProducts::Plan {
 
   bool bears(cublasLtHandle_t handle, const cublasLtMatmulAlgo_t& how) const {
     cublasLtMatmulHeuristicResult_t found;
-    return cublasLtMatmulAlgoCheck(handle, operation, first.get(), second.get(), result.get(), result.get(), &how, &found) == CUBLAS_STATUS_SUCCESS &&
+    return cublasLtMatmulAlgoCheck(handle, operation, first.get(), second.get(), result.get(), result.get(), &how,
+                                   &found) == CUBLAS_STATUS_SUCCESS &&
            found.workspaceSize <= LibraryProducts::workspace_bytes;
   }
 };
 
-LibraryProducts::LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream, void* workspace)
+LibraryProducts::LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream,
+                                 void* workspace)
     : stream_(stream), workspace_(workspace), file_(file) {
   check(cublasLtCreate(&handle_), "start");
-  if (const auto folder = cache_folder(); file_.empty() && !folder.empty()) file_ = folder / ("products-" + plain(gpu) + "-" + std::to_string(cublasLtGetVersion()));
+  made_for_ = plain(gpu) + " " + version();
+  if (const auto folder = cache_folder(); file_.empty() && !folder.empty())
+    file_ = folder / ("products-" + plain(gpu) + "-" + std::to_string(cublasLtGetVersion()));
   read_file();
 }
 LibraryProducts::~LibraryProducts() {
@@ -131,11 +147,12 @@ LibraryProducts::~LibraryProducts() {
 
 std::string LibraryProducts::version() const { return std::to_string(cublasLtGetVersion()); }
 
-LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out, const void* a, const void* b, const void* plus) {
+LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out, const void* a, const void* b,
+                                                const void* plus) {
   auto& plan = plans_[key];
   if (plan != nullptr) return plan.get();
   plan = std::make_unique<Plan>(key);
-  if (const auto kept = kept_.find(key); kept != kept_.end() && plan->bears(handle_, kept->second)) {
+  if (const auto kept = kept_.find(key); use_kept_ && kept != kept_.end() && plan->bears(handle_, kept->second)) {
     plan->algorithm = kept->second;
     plan->possible = true;
     return plan.get();
@@ -151,7 +168,8 @@ LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out
   for (const auto& way : ways) {
     bool works = plan->run(*this, out, a, b, plus, 1, 0, way) == CUBLAS_STATUS_SUCCESS;  // once before it counts
     check(cudaEventRecord(began, stream_), "tune");
-    for (int i = 0; works && i < timed_runs; ++i) works = plan->run(*this, out, a, b, plus, 1, 0, way) == CUBLAS_STATUS_SUCCESS;
+    for (int i = 0; works && i < timed_runs; ++i)
+      works = plan->run(*this, out, a, b, plus, 1, 0, way) == CUBLAS_STATUS_SUCCESS;
     check(cudaEventRecord(ended, stream_), "tune");
     check(cudaEventSynchronize(ended), "tune");
     float took = 0;
@@ -162,38 +180,53 @@ LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out
   }
   cudaEventDestroy(began);
   cudaEventDestroy(ended);
-  kept_[key] = plan->algorithm;
+  plan->possible = best < INFINITY;
+  if (plan->possible) kept_[key] = plan->algorithm;
   found_ = true;
   return plan.get();
 }
 
-bool LibraryProducts::multiply(void* out, const void* a, const void* b, const void* plus, float alpha, float beta, const ProductKey& key) {
-  const Plan* plan = plan_of(key, out, a, b, plus);
+bool LibraryProducts::multiply(void* out, const void* a, const void* b, const void* plus, float alpha, float beta,
+                               const ProductKey& key) {
+  Plan* plan = plan_of(key, out, a, b, plus);
   if (!plan->possible) return false;
-  check(plan->run(*this, out, a, b, plus, alpha, beta, plan->algorithm), "product");
-  return true;
+  const cublasStatus_t status = plan->run(*this, out, a, b, plus, alpha, beta, plan->algorithm);
+  // What was promised, or kept by another program, may turn out not to be possible: nothing was launched then.
+  plan->possible = status != CUBLAS_STATUS_NOT_SUPPORTED && status != CUBLAS_STATUS_INVALID_VALUE;
+  if (plan->possible) check(status, "product");
+  return plan->possible;
+}
+
+void LibraryProducts::use_kept(bool on) {
+  if (on != use_kept_) plans_.clear();
+  use_kept_ = on;
 }
 
 void LibraryProducts::tune(bool on) {
   tuning_ = on;
   if (on) {  // what was chosen without trying is chosen again
-    for (auto at = plans_.begin(); at != plans_.end();) at = kept_.contains(at->first) ? std::next(at) : plans_.erase(at);
+    for (auto at = plans_.begin(); at != plans_.end();)
+      at = kept_.contains(at->first) ? std::next(at) : plans_.erase(at);
   } else if (found_) {
     write_file();
     found_ = false;
   }
 }
 
-// A line a plan: the key's numbers, then the algorithm's, which is the library's own secret of eight words.
+// Behind a line that says for which GPU and version of the library, whose others mean nothing to it, a line a plan: the
+// key's numbers, then the algorithm's, which is the library's own secret of eight words.
 void LibraryProducts::read_file() {
   std::ifstream in(file_);
+  std::string made_for;
+  if (!std::getline(in, made_for) || made_for != made_for_) return;
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     ProductKey k;
     std::uint32_t in_kind = 0, out_kind = 0;
     cublasLtMatmulAlgo_t how{};
-    words >> k.rows >> k.columns >> k.depth >> k.stride >> k.a_stride >> k.b_stride >> k.count >> k.a_apart >> k.b_apart >> k.out_apart >> in_kind >> out_kind >>
-        k.a_turned >> k.b_turned >> k.adds >> k.in_place >> k.alignment;
+    words >> k.rows >> k.columns >> k.depth >> k.stride >> k.a_stride >> k.b_stride >> k.count >> k.a_apart >>
+        k.b_apart >> k.out_apart >> in_kind >> out_kind >> k.a_turned >> k.b_turned >> k.adds >> k.in_place >>
+        k.alignment;
     for (auto& word : how.data) words >> word;
     if (!words || in_kind > 1 || out_kind > 1) continue;
     k.in = static_cast<NumberKind>(in_kind), k.out = static_cast<NumberKind>(out_kind);
@@ -209,10 +242,12 @@ void LibraryProducts::write_file() const {
   const std::filesystem::path made = file_.string() + "." + std::to_string(getpid());
   {
     std::ofstream out(made);
+    out << made_for_ << '\n';
     for (const auto& [k, how] : kept_) {
-      for (const std::uint64_t number : {k.rows, k.columns, k.depth, k.stride, k.a_stride, k.b_stride, k.count, k.a_apart, k.b_apart, k.out_apart,
-                                         std::uint64_t(k.in), std::uint64_t(k.out), std::uint64_t(k.a_turned), std::uint64_t(k.b_turned), std::uint64_t(k.adds),
-                                         std::uint64_t(k.in_place), std::uint64_t(k.alignment)})
+      for (const std::uint64_t number :
+           {k.rows, k.columns, k.depth, k.stride, k.a_stride, k.b_stride, k.count, k.a_apart, k.b_apart, k.out_apart,
+            std::uint64_t(k.in), std::uint64_t(k.out), std::uint64_t(k.a_turned), std::uint64_t(k.b_turned),
+            std::uint64_t(k.adds), std::uint64_t(k.in_place), std::uint64_t(k.alignment)})
         out << number << ' ';
       for (const auto word : how.data) out << word << ' ';
       out << '\n';

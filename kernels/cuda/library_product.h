@@ -1,6 +1,6 @@
 // Products by cuBLASLt, where shapes and alignments suit it; a plan for each kind of product is made once and kept, and
-// with `tune` the fastest of several, in a file for other programs on the same kind of GPU and the same library. One per
-// device; no allocation after the first product of a kind.
+// with `tune` the fastest of several, in a file for other programs on the same kind of GPU and the same library. One
+// per device; no allocation after the first product of a kind.
 #pragma once
 
 #include <cublasLt.h>
@@ -29,15 +29,16 @@ struct ProductKey {
 
 class LibraryProducts {
  public:
-  // Plans are kept in `file`, or if it is empty in one in the user's cache folder, named after the GPU. All work goes to `stream`, one product after the other, so that they
-  // share the workspace.
+  // Plans are kept in `file`, or if it is empty in one in the user's cache folder, named after the GPU. All work goes
+  // to `stream`, one product after the other, so that they share the workspace.
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;  // what Hopper's products want
   LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream, void* workspace);
   ~LibraryProducts();
   LibraryProducts(const LibraryProducts&) = delete;
   LibraryProducts& operator=(const LibraryProducts&) = delete;
 
-  void tune(bool on);  // off: what was found is written to the file
+  void tune(bool on);      // off: what was found is written to the file
+  void use_kept(bool on);  // off: the library's own first choice, whatever was found before
   std::string version() const;
 
   // False: the library has no way to do this; nothing was done.
@@ -55,7 +56,8 @@ class LibraryProducts {
   cudaStream_t stream_;
   void* workspace_;
   std::filesystem::path file_;
-  bool tuning_ = false, found_ = false;
+  std::string made_for_;  // GPU and library version: the first line of the file
+  bool tuning_ = false, found_ = false, use_kept_ = true;
   std::map<ProductKey, std::unique_ptr<Plan>> plans_;
   std::map<ProductKey, cublasLtMatmulAlgo_t> kept_;  // of the file
 };

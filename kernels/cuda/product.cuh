@@ -19,8 +19,8 @@ template <typename Out, typename Real, typename Full>
 __global__ void product_kernel(Out* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
                                const Out* plus, Full alpha, Full beta, ProductBatch batch) {
   __shared__ Full left[product_tile][product_tile + 1], right[product_tile][product_tile + 1];
-  const std::size_t row = static_cast<std::size_t>(blockIdx.y) * product_tile + threadIdx.y,
-                    column = static_cast<std::size_t>(blockIdx.x) * product_tile + threadIdx.x;
+  const std::size_t row = static_cast<std::size_t>(blockIdx.x) * product_tile + threadIdx.y,
+                    column = static_cast<std::size_t>(blockIdx.y) * product_tile + threadIdx.x;
   const Real *from_a = a.data + blockIdx.z * batch.a, *from_b = b.data + blockIdx.z * batch.b;
   Full sum = 0;
   for (std::size_t from = 0; from < depth; from += product_tile) {
@@ -42,7 +42,7 @@ struct PlainProducts {
   static void batched(Out* out, std::size_t stride, MatrixOf<Real> a, MatrixOf<Real> b, std::size_t rows, std::size_t columns, std::size_t depth,
                       std::type_identity_t<const Out*> plus, FullOf<Real> alpha, FullOf<Real> beta, ProductBatch batch) {
     if (rows == 0 || columns == 0 || batch.count == 0) return;
-    const dim3 grid(static_cast<unsigned>(blocks_of(columns, product_tile)), static_cast<unsigned>(blocks_of(rows, product_tile)),
+    const dim3 grid(static_cast<unsigned>(blocks_of(rows, product_tile)), static_cast<unsigned>(blocks_of(columns, product_tile)),
                     static_cast<unsigned>(batch.count));
     launch("product", product_kernel<Out, Real, FullOf<Real>>, grid, dim3(product_tile, product_tile), 0, out, stride, a, b, rows, columns, depth, plus, alpha,
            beta, batch);

@@ -159,6 +159,17 @@ budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& confi
   return summed(bits, documents, rows);
 }
 
+std::size_t device_scoring_batch(const ModelConfig& config, bool rounded, std::size_t wanted, std::uint64_t bytes) {
+  const std::uint64_t parameters = make_language_model(config, 1, ModelUse::scoring).graph.parameter_floats();
+  for (std::size_t batch = wanted; batch > 0; batch /= 2) {
+    const std::uint64_t needed = device_model_bytes(config, batch, ModelUse::scoring, rounded) +
+                                 parameters * (sizeof(float) + sizeof(kernels::bfloat16)) +
+                                 2 * sizeof(std::int32_t) * batch * static_cast<std::uint64_t>(config.context);
+    if (needed <= bytes) return batch;
+  }
+  return 0;
+}
+
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, bool rounded, kernels::Device& device) {
@@ -182,13 +193,12 @@ budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& confi
       const Row& row = rows[first + b];
       const auto& all = documents.tokens[row.document];
       for (std::size_t t = row.from; t < row.to; ++t) told.get()[b * context + t - row.from] = all[t];
-      for (std::size_t t = row.count_from; t < row.to; ++t) told.get()[tokens + b * context + t - row.from] = all[t + 1];
+      for (std::size_t t = row.count_from; t < row.to; ++t)
+        told.get()[tokens + b * context + t - row.from] = all[t + 1];
     }
     device.to_device(given.get(), told.get(), told.bytes());
-    model->run({.parameters = there.get(),
-                .weights = weights.get(),
-                .inputs = given.get(),
-                .targets = given.get() + tokens});
+    model->run(
+        {.parameters = there.get(), .weights = weights.get(), .inputs = given.get(), .targets = given.get() + tokens});
     device.to_host(losses.get(), model->losses(), losses.bytes());
     device.wait();
     for (std::size_t b = 0; b < here; ++b) {

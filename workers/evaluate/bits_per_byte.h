@@ -1,5 +1,5 @@
-// Bits per byte of a model on held-out documents: the score. On a CPU it takes logits and does its own normalisation, in
-// double precision; on a GPU, in floats, what is scored with is this program's own too, never the model's.
+// Bits per byte of a model on held-out documents: the score. On a CPU it takes logits and does its own normalisation,
+// in double precision; on a GPU, in floats, what is scored with is this program's own too, never the model's.
 //
 // Protocol, fixed: which bytes count depends on the documents alone (segments), never on the model, so that scores of
 // models with different contexts are about the same bytes. A segment is walked in rows of `context` tokens, each
@@ -59,6 +59,9 @@ budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& confi
 budgets::Result<BitsPerByte, std::string> bits_per_byte(const ModelConfig& config, const float* parameters,
                                                         const Documents& documents, const std::vector<Row>& rows,
                                                         std::size_t batch, bool rounded, kernels::Device& device);
+
+// The largest batch up to `wanted` with which a model of this config fits into so many bytes of a GPU; 0: none does.
+std::size_t device_scoring_batch(const ModelConfig& config, bool rounded, std::size_t wanted, std::uint64_t bytes);
 
 // What one thread of it needs, in bytes, beside the parameters.
 std::uint64_t scoring_bytes(const ModelConfig& config, std::size_t batch);

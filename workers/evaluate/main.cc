@@ -24,13 +24,13 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t bytes_default = 120'000;  // bytes scored unless --full: a few seconds on one core
 constexpr std::size_t batch_rows = 8, device_batch_tokens = 131072;
+constexpr std::uint64_t driver_bytes = std::uint64_t{256} << 20;  // of a GPU's memory, that the driver takes later
 constexpr std::size_t config_bytes_max = 65536;
 constexpr std::size_t length_max = 1 << 20, prompt_bytes_max = 1 << 16;
 constexpr double decode_seconds = 0.5;  // at each length
 const std::vector<std::size_t> decode_lengths{1024, 8192, 32768};
-constexpr std::string_view valued_options[] = {"--bytes",       "--data", "--length",
-                                               "--temperature", "--seed", "--generate",
-                                               "--device",      "--precision"};
+constexpr std::string_view valued_options[] = {"--bytes", "--data",     "--length", "--temperature",
+                                               "--seed",  "--generate", "--device", "--precision"};
 
 struct Options {
   fs::path artifacts, data = ".corpus/split/validation";
@@ -129,7 +129,7 @@ int evaluate(const Options& options) {
   if (!documents) return complain(documents.error());
   kernels::OpenedDevice place;
   if (options.device != "cpu") place = kernels::open_device();
-  if (options.device == "cuda" && place.device == nullptr)
+  if (place.device == nullptr && (options.device == "cuda" || place.broken))
     return complain("there is no GPU to score on: " + place.why_not);
   const std::size_t threads = threads_given();
   const auto loaded = load(options.artifacts, [&](const ModelConfig& config) {
@@ -139,13 +139,24 @@ int evaluate(const Options& options) {
   const auto segments = segments_of(*documents, options.full ? documents->bytes() : options.bytes);
   const InTokens tokens = in_tokens(*documents, segments, loaded->tokenizer);
   const std::vector<Row> rows = rows_of(tokens.segments, static_cast<std::size_t>(loaded->config.context));
+  const bool rounded = options.precision == "bfloat16";
   const auto context = static_cast<std::size_t>(loaded->config.context);
-  const auto score =
-      place.device != nullptr
-          ? bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows,
-                          std::clamp<std::size_t>(device_batch_tokens / context, 1, std::max<std::size_t>(1, rows.size())),
-                          options.precision == "bfloat16", *place.device)
-          : bits_per_byte(loaded->config, loaded->parameters.data(), tokens.documents, rows, batch_rows, threads);
+  const std::size_t wanted =
+      std::clamp<std::size_t>(device_batch_tokens / context, 1, std::max<std::size_t>(1, rows.size()));
+  std::size_t batch = 0;
+  if (place.device != nullptr) {
+    const kernels::DeviceFacts facts = place.device->facts();
+    const std::uint64_t free = facts.memory_free > driver_bytes ? facts.memory_free - driver_bytes : 0;
+    batch = device_scoring_batch(loaded->config, rounded, wanted, free);
+    if (batch == 0)
+      return complain("this model cannot be scored on this GPU: " + std::to_string(free >> 20) +
+                      " MiB of its memory are free, too few for one sequence");
+    std::printf("scores on %s, %s\n", facts.name.c_str(), options.precision.c_str());
+  }
+  const auto score = place.device != nullptr ? bits_per_byte(loaded->config, loaded->parameters.data(),
+                                                             tokens.documents, rows, batch, rounded, *place.device)
+                                             : bits_per_byte(loaded->config, loaded->parameters.data(),
+                                                             tokens.documents, rows, batch_rows, threads);
   if (!score) {
     std::fprintf(stderr, "overnight-eval: no score: %s\n", score.error().c_str());
     return 1;

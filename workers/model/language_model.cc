@@ -56,7 +56,10 @@ struct Builder {
 
   TensorId project(const std::string& at, TensorId stream, std::size_t columns) {
     const TensorId weights = g.parameter(at + "in", columns, width, Initial::fan_in);
-    const TensorId projection = g.activation(at + "projection", rows, columns), rstd = statistics(at + "rstd_in", 1);
+    // On a GPU rows begin where packs and products like it.
+    constexpr std::size_t boundary = 64;
+    const std::size_t apart = g.walk() == Walk::device ? (columns + boundary - 1) / boundary * boundary : columns;
+    const TensorId projection = g.activation(at + "projection", rows, apart), rstd = statistics(at + "rstd_in", 1);
     g.add(norm_linear(g, "mixer in", projection, rstd, stream, weights));
     return projection;
   }

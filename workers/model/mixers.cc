@@ -59,8 +59,8 @@ struct Mamba2 final : Op {
   }
   std::size_t rows() const { return s.batch * s.context; }  // at once
   std::size_t scratch_bytes() const override {
-    return 3 * room_for<Real>(rows() * inner) + room_for<Real>(rows() * channels) + 2 * room_for<Full>(rows() * s.heads) +
-           room_for<Full>(channels) + room_for<Full>(scratch_of_scan);
+    return 3 * room_for<Real>(rows() * inner) + room_for<Real>(rows() * channels) +
+           2 * room_for<Full>(rows() * s.heads) + room_for<Full>(channels) + room_for<Full>(scratch_of_scan);
   }
 
   // Pointers to the part of the sequences from `n` on.
@@ -98,8 +98,8 @@ struct Mamba2 final : Op {
     for (std::size_t n = 0; n < all.batch; n += s.batch) {
       const Sequence q = sequence(g, m, n);
       Real* out = g.value(m, t.out) + n * s.context * inner;
-      k.convolution_forward(q.convolved, q.in, projected, {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)}, s.batch,
-                            s.context, channels, taps);
+      k.convolution_forward(q.convolved, q.in, projected, {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)},
+                            s.batch, s.context, channels, taps);
       k.mamba2_forward(q.step, q.decay, q.raw_step, projected, g.read_full(m, t.step_bias), g.read_full(m, t.log_rate),
                        rows(), s.heads);
       k.state_space_forward(q.y, inner, q.states, scan(q), Pieces(g, m).take<Full>(0), s);
@@ -132,9 +132,9 @@ struct Mamba2 final : Op {
           {dconvolved + inner + shared, dconvolved + inner, dconvolved, ddecay, dstep, nullptr, channels, channels}, dy,
           inner, q.states, scan(q), of_scan, s);
       k.skip_backward(dconvolved, channels, dy, g.read_full(m, t.skip), rows(), s);
-      k.convolution_backward(dprojection + inner, {gradient(t.taps), gradient(t.taps_bias)}, dconvolved, q.in, projected,
-                             {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)}, one_token, s.batch, s.context,
-                             channels, taps);
+      k.convolution_backward(dprojection + inner, {gradient(t.taps), gradient(t.taps_bias)}, dconvolved, q.in,
+                             projected, {g.read_full(m, t.taps), g.read_full(m, t.taps_bias)}, one_token, s.batch,
+                             s.context, channels, taps);
       k.mamba2_backward(dprojection + steps_at, projected, gradient(t.step_bias), gradient(t.log_rate), ddecay, dstep,
                         q.step, g.read_full(m, t.log_rate), rows(), s.heads);
     }
@@ -179,8 +179,7 @@ struct Mamba3 final : Op {
   std::size_t rows() const { return s.batch * s.context; }  // at once
   std::size_t scratch_bytes() const override {
     return 2 * room_for<Real>(rows() * turned) + 3 * room_for<Real>(rows() * s.rank * inner) +
-           3 * room_for<Full>(rows() * s.heads) + room_for<Full>(shape.scratch()) +
-           room_for<Full>(scratch_of_scan);
+           3 * room_for<Full>(rows() * s.heads) + room_for<Full>(shape.scratch()) + room_for<Full>(scratch_of_scan);
   }
 
   // The part of the sequences from `n` on.
@@ -271,7 +270,7 @@ struct Mamba3 final : Op {
         k.spread_backward(dprojection + inner, gradient(t.spread), dspread, projection + inner, projected,
                           g.read_full(m, t.spread), rows(), s.rank, inner);
       const kernels::Mamba3Of<const Real, const Full> kept{ready.q,   ready.k,    ready.decay,  ready.weight,
-                                               ready.own, ready.step, ready.angles, ready.rstd};
+                                                           ready.own, ready.step, ready.angles, ready.rstd};
       k.mamba3_backward(parts(dprojection),
                         {gradient(t.step_bias), gradient(t.key_gain), gradient(t.query_gain), gradient(t.key_bias),
                          gradient(t.query_bias)},
@@ -283,13 +282,14 @@ struct Mamba3 final : Op {
 
 struct GatedConvolution final : Op {
   ConvolutionTensors t;
-  std::size_t batch, at_once, context, width, taps;
+  std::size_t batch, at_once, context, width, projected, taps;
   GatedConvolution(const Graph& g, const ConvolutionTensors& tensors, std::size_t sequences, std::size_t taps_wanted)
       : t(tensors),
         batch(sequences),
         at_once(g.walk() == Walk::cache ? 1 : sequences),
         context(g.tensor(t.out).rows / sequences),
         width(g.tensor(t.out).columns),
+        projected(g.tensor(t.projection).columns),
         taps(taps_wanted) {}
   const char* kind() const override { return "convolution"; }
   Ids reads() const override { return {t.projection, t.taps, t.taps_bias}; }
@@ -306,30 +306,29 @@ struct GatedConvolution final : Op {
 
   void forward(const Graph& g, Memory& m) const override {
     for (std::size_t n = 0; n < batch; n += at_once) {
-      const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
+      const Real* projection = g.read(m, t.projection) + n * context * projected;
       Real* convolved = g.value(m, t.convolved) + n * context * width;
-      m.backend->convolution_forward(convolved, projection + width, 2 * width, filter(g, m), at_once, context, width,
+      m.backend->convolution_forward(convolved, projection + width, projected, filter(g, m), at_once, context, width,
                                      taps);
       m.backend->gate_forward(g.value(m, t.out) + n * context * width,
-                              {convolved, convolved, projection, width, 2 * width}, {}, at_once * context,
+                              {convolved, convolved, projection, width, projected}, {}, at_once * context,
                               gate_shape());
     }
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     begin_gradients(g, m, {t.taps, t.taps_bias}, adds);
     for (std::size_t n = 0; n < batch; n += at_once) {
-      const Real* projection = g.read(m, t.projection) + n * context * 2 * width;
-      Real* dprojection = g.gradient(m, t.projection) + n * context * 2 * width;
+      const Real* projection = g.read(m, t.projection) + n * context * projected;
+      Real* dprojection = g.gradient(m, t.projection) + n * context * projected;
       const Real* convolved = g.read(m, t.convolved) + n * context * width;
       Pieces pieces(g, m);
       Real* dconvolved = pieces.take(at_once * context * width);
-      m.backend->gate_backward({dconvolved, nullptr, dprojection, 0, 2 * width}, {},
-                               g.gradient(m, t.out) + n * context * width,
-                               {convolved, convolved, projection, width, 2 * width}, {}, at_once * context,
-                               gate_shape());
+      m.backend->gate_backward(
+          {dconvolved, nullptr, dprojection, 0, projected}, {}, g.gradient(m, t.out) + n * context * width,
+          {convolved, convolved, projection, width, projected}, {}, at_once * context, gate_shape());
       m.backend->convolution_backward(
           dprojection + width, {g.parameter_gradient(m, t.taps), g.parameter_gradient(m, t.taps_bias)}, dconvolved,
-          projection + width, 2 * width, filter(g, m), pieces.take<Full>(width), at_once, context, width, taps);
+          projection + width, projected, filter(g, m), pieces.take<Full>(width), at_once, context, width, taps);
     }
   }
 };

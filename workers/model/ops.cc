@@ -41,8 +41,8 @@ struct RmsNorm final : Op {
     m.backend->rmsnorm_forward(g.value(m, out), g.full_value(m, rstd), g.read(m, in), rows, width);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    m.backend->rmsnorm_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), g.read_full(m, rstd), rows,
-                                width, adds[0]);
+    m.backend->rmsnorm_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), g.read_full(m, rstd), rows, width,
+                                adds[0]);
   }
 };
 
@@ -85,9 +85,14 @@ struct NormLinear final : Op {
   const char* name;
   NormedRows normed;
   TensorId out, weights;
-  std::size_t outputs;
+  std::size_t outputs, stride;  // rows of `out` may be longer than what is made
   NormLinear(const Graph& g, const char* n, TensorId o, TensorId r, TensorId i, TensorId w)
-      : name(n), normed(g, r, i, g.tensor(o).columns), out(o), weights(w), outputs(g.tensor(o).columns) {}
+      : name(n),
+        normed(g, r, i, g.tensor(o).columns),
+        out(o),
+        weights(w),
+        outputs(g.tensor(w).rows),
+        stride(g.tensor(o).columns) {}
   const char* kind() const override { return name; }
   Ids reads() const override { return {normed.in, weights}; }
   Ids writes() const override { return {out, normed.rstd}; }
@@ -98,19 +103,20 @@ struct NormLinear final : Op {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Real* x = Pieces(g, m).take(normed.block * normed.width);
       normed.make(g, m, x, from, count);
-      kernels::linear_forward(*m.backend, g.value(m, out) + from * outputs, x, g.read(m, weights), count, normed.width,
-                              outputs);
+      m.backend->product(g.value(m, out) + from * stride, stride, {x, normed.width, 1},
+                         {g.read(m, weights), 1, normed.width}, count, outputs, normed.width, nullptr);
     });
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
       Real *x = pieces.take(normed.block * normed.width), *dx = pieces.take(normed.block * normed.width);
-      const Real* dout = g.gradient(m, out) + from * outputs;
+      const Real* dout = g.gradient(m, out) + from * stride;
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dout, x, count, normed.width,
-                                       outputs, adds[1] || from > 0);
-      kernels::linear_backward_input(*m.backend, dx, dout, g.read(m, weights), count, normed.width, outputs, false);
+      m.backend->full_product(g.parameter_gradient(m, weights), normed.width, {dout, 1, stride}, {x, normed.width, 1},
+                              outputs, normed.width, count, adds[1] || from > 0);
+      m.backend->product(dx, normed.width, {dout, stride, 1}, {g.read(m, weights), normed.width, 1}, count,
+                         normed.width, outputs, nullptr);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }

@@ -61,7 +61,7 @@ std::uint64_t device_bytes(const TrainingSettings& settings) {
 
 std::int64_t lanes_that_fit(const TrainingSettings& settings, std::uint64_t bytes) {
   TrainingSettings tried = settings;
-  for (tried.lanes = 1; tried.lanes <= std::min<std::int64_t>(settings.batch, 256); ++tried.lanes) {
+  for (tried.lanes = 1; tried.lanes <= std::min(settings.batch, lanes_max); ++tried.lanes) {
     if (settings.batch % tried.lanes == 0 && device_bytes(tried) <= bytes) return tried.lanes;
   }
   return 0;

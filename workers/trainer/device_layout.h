@@ -30,6 +30,8 @@ bool rounds(const TrainingSettings& settings);  // whether matrices and activati
 // Bytes of GPU memory that a training takes: everything, but what the driver holds for itself.
 std::uint64_t device_bytes(const TrainingSettings& settings);
 
+inline constexpr std::int64_t lanes_max = 256;
+
 // The fewest lanes, one after the other, with which it fits into so many bytes; 0: it does not with any.
 std::int64_t lanes_that_fit(const TrainingSettings& settings, std::uint64_t bytes);
 

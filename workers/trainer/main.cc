@@ -17,8 +17,8 @@
 #include "workers/model/checkpoint.h"
 #include "workers/model/memory.h"
 #include "workers/trainer/options.h"
-#include "workers/trainer/plan.h"
 #include "workers/trainer/place.h"
+#include "workers/trainer/plan.h"
 #include "workers/trainer/texts.h"
 #include "workers/trainer/time_budget.h"
 
@@ -146,8 +146,8 @@ int train(Options& options, Clock::time_point began) {
     return 0;
   };
   // First: what it leaves in memory is a part of the program.
-  const auto place = find_place(options.settings, options.plan_only ? plan_peak_seconds : peak_seconds,
-                                options.products);
+  const auto place =
+      find_place(options.settings, options.plan_only ? plan_peak_seconds : peak_seconds, options.products);
   if (!place) return complain(place.error());
   const std::uint64_t program = memory_held();
   if (std::string why = why_too_large_at_all(options); !why.empty()) return complain(why);
@@ -169,12 +169,18 @@ int train(Options& options, Clock::time_point began) {
   // One step is always taken, however late it is; only right angles, which take long, are given up when time is over.
   // A state that is gone on from overwrites what is drawn.
   bool cut_short = false;
-  Training training(options.settings, texts->documents, [&] {
-    cut_short = cut_short || stop_asked || (!goes_on && options.settings.init == "orthogonal" && stopped());
-    return cut_short;
-  }, place->device.get());
+  Training training(
+      options.settings, texts->documents,
+      [&] {
+        cut_short = cut_short || stop_asked || (!goes_on && options.settings.init == "orthogonal" && stopped());
+        return cut_short;
+      },
+      place->device.get());
   if (stop_asked && goes_on) return untouched();
   if (stop_asked || cut_short) return complain(stopped_early);
+  if (place->device != nullptr)
+    std::printf("trains on %s, %s, %lld lane%s\n", place->facts.name.c_str(), options.settings.precision.c_str(),
+                static_cast<long long>(options.settings.lanes), options.settings.lanes == 1 ? "" : "s");
   if (options.profile) training.take_profile();
   Metrics metrics;
   Training::Position position;

@@ -8,8 +8,10 @@
 namespace overnight::workers {
 namespace {
 
-// Of a GPU's memory: what the driver takes later, for code and recordings.
-constexpr std::uint64_t driver_bytes = std::uint64_t{256} << 20;
+// Of a GPU's memory: what the driver takes, for code and recordings, and later more.
+constexpr std::uint64_t driver_bytes = std::uint64_t{1} << 30, driver_bytes_later = std::uint64_t{256} << 20;
+
+std::uint64_t less(std::uint64_t bytes, std::uint64_t by) { return bytes > by ? bytes - by : 0; }
 
 std::string gibibytes(std::uint64_t bytes) {
   char text[32];
@@ -23,12 +25,14 @@ budgets::Result<void, std::string> take_place(TrainingSettings& settings, const 
   settings.device = device != nullptr ? "cuda" : "cpu";
   if (device == nullptr) return {};
   settings.threads = 1;
-  const std::uint64_t free = device->memory_free > driver_bytes ? device->memory_free - driver_bytes : 0;
+  // By what the GPU has, not by what is free now: the same training has the same lanes again.
+  const std::uint64_t free = less(device->memory_free, driver_bytes_later);
   TrainingSettings least = settings;
   if (settings.lanes == 0) {
-    settings.lanes = lanes_that_fit(settings, free);
-    if (settings.lanes > 0) return {};
-    for (least.lanes = std::min<std::int64_t>(settings.batch, 256); settings.batch % least.lanes != 0;) --least.lanes;
+    settings.lanes = least.lanes = lanes_that_fit(settings, less(device->memory, driver_bytes));
+    if (least.lanes == 0) {  // with none: what the most of them need is told
+      for (least.lanes = std::min(settings.batch, lanes_max); settings.batch % least.lanes != 0;) --least.lanes;
+    }
   }
   if (const std::uint64_t needed = device_bytes(least); needed > free)
     return budgets::unexpected("this model and batch cannot be trained on this GPU: it needs " + gibibytes(needed) +
@@ -42,8 +46,9 @@ budgets::Result<Place, std::string> find_place(TrainingSettings& settings, doubl
   Place place;
   if (settings.device != "cpu") {
     kernels::OpenedDevice opened = kernels::open_device(products);
-    if (opened.device == nullptr && settings.device == "cuda")
-      return budgets::unexpected("there is no GPU to train on: " + opened.why_not);
+    if (opened.device == nullptr && (settings.device == "cuda" || opened.broken))
+      return budgets::unexpected("there is no GPU to train on: " + opened.why_not +
+                                 (settings.device == "auto" ? " (--device=cpu trains without one)" : ""));
     place.device = std::move(opened.device);
     place.why_no_device = opened.why_not;
   }

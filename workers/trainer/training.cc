@@ -15,6 +15,7 @@ namespace overnight::workers {
 namespace {
 
 constexpr std::int64_t lanes_default = 2;
+constexpr std::int64_t batch_max = 65535;  // what one side of a GPU's grid takes
 constexpr std::int64_t head_size_default = 64;
 constexpr double rated_width = 768;  // for which rates are given
 
@@ -49,7 +50,8 @@ std::string why_impossible(const TrainingSettings& s) {
     return "vocabulary " + std::to_string(s.model.vocabulary) + " is not between " + std::to_string(byte_vocabulary) +
            " (bytes) and " + std::to_string(vocabulary_max);
   if (s.threads < 1 || s.threads > 256) return "threads " + std::to_string(s.threads) + " is not between 1 and 256";
-  if (s.batch < 1 || s.batch > 65536) return "batch " + std::to_string(s.batch) + " is not between 1 and 65536";
+  if (s.batch < 1 || s.batch > batch_max)
+    return "batch " + std::to_string(s.batch) + " is not between 1 and " + std::to_string(batch_max);
   if (s.lanes < 0 || s.lanes > 256) return "lanes " + std::to_string(s.lanes) + " is not between 1 and 256, or 0";
   const std::int64_t lanes = lanes_of(s);
   if (s.batch % lanes != 0)
@@ -97,8 +99,8 @@ TrainingPlan plan_of(const TrainingSettings& settings) {
   plan.tokens_per_step = static_cast<std::size_t>(settings.batch * settings.model.context);
   if (settings.device == "cuda") {
     // Copies of what is carried, and two batches that are made ready.
-    plan.bytes = optimizer_bytes(model.graph, settings.optimizer, 0) +
-                 Block::bytes_of(model.graph.parameter_floats()) + 6 * sizeof(std::int32_t) * plan.tokens_per_step;
+    plan.bytes = optimizer_bytes(model.graph, settings.optimizer, 0) + Block::bytes_of(model.graph.parameter_floats()) +
+                 6 * sizeof(std::int32_t) * plan.tokens_per_step;
     plan.device_bytes = device_bytes(settings);
   } else {
     plan.bytes = Block::bytes_of(model.graph.parameter_floats()) * (1 + lanes) +

@@ -169,14 +169,20 @@ TEST(Place, OfATrainingIsSettledByTheMemoryThatIsFree) {
     return device_bytes(one);
   }();
   TrainingSettings fits = settings, halves = settings, none = settings, on_cpu = settings;
-  const kernels::DeviceFacts enough{.memory_free = needed + driver}, less{.memory_free = needed + driver - 1},
-      little{.memory_free = driver + 1000};
+  // In all, and free: the driver takes some of the first, and some more later.
+  const auto facts = [&](std::uint64_t memory, std::uint64_t free) {
+    return kernels::DeviceFacts{.memory = memory + 4 * driver, .memory_free = free + driver};
+  };
+  const auto enough = facts(needed, needed), less = facts(needed - 1, needed), little = facts(1000, 1000),
+             taken_by_others = facts(needed, needed - 1);
   ASSERT_TRUE(take_place(fits, &enough));
   EXPECT_EQ(fits.device, "cuda");
   EXPECT_EQ(fits.lanes, 1);
   EXPECT_EQ(fits.threads, 1);
   ASSERT_TRUE(take_place(halves, &less));
   EXPECT_EQ(halves.lanes, 2);
+  TrainingSettings others = settings;
+  EXPECT_FALSE(take_place(others, &taken_by_others)) << "lanes go by what there is, not by what is free now";
   const auto refused = take_place(none, &little);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().find("with 2 lanes, and 0.0 GiB are free"), std::string::npos) << refused.error();
