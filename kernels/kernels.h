@@ -2,8 +2,8 @@
 // here; a GPU backend is another table, on a GPU's memory (device.h).
 //
 // Numbers are of two kinds: `Real` for what is much (activations, their gradients, matrices), `Full` for what is summed
-// or kept: gradients of parameters, statistics of rows, decays, states, and the parameters of few numbers. On a CPU both
-// are floats, on a GPU Real may be bfloat16.
+// or kept: gradients of parameters, statistics of rows, decays, states, and the parameters of few numbers. On a CPU
+// both are floats, on a GPU Real may be bfloat16.
 //
 // Tensors are row-major; `rows` are tokens (batch x time), position t of a row is row % context. Launchers never
 // allocate and use the calling thread alone: callers run several lanes side by side. Forward functions overwrite their
@@ -165,8 +165,8 @@ struct BackendOf {
 
   // out[rows, width] = table[ids[row], :]
   void (*embedding_forward)(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width);
-  // dtable[ids[row], :] += dout[row, :], in a fixed order. A GPU needs `order`, the rows by their ids, those of one id in
-  // their order, and a scratch of embedding_scratch(rows, width); a CPU neither.
+  // dtable[ids[row], :] += dout[row, :], in a fixed order. A GPU needs `order`, the rows by their ids, those of one id
+  // in their order, and a scratch of embedding_scratch(rows, width); a CPU neither.
   void (*embedding_backward)(Full* dtable, const std::int32_t* ids, const std::int32_t* order, const Real* dout,
                              Full* scratch, std::size_t rows, std::size_t width);
 
@@ -199,12 +199,13 @@ struct BackendOf {
                                StateSpaceShape shape);
 
   // out[rows, channels] = silu(bias + sum over taps), of `in` with `stride` numbers from row to row. Backward
-  // overwrites din, adds to the parameters' gradients and needs a scratch of `channels`.
+  // overwrites din, adds to the parameters' gradients, needs a scratch of `channels`, and leaves nothing of use in
+  // dout.
   void (*convolution_forward)(Real* out, const Real* in, std::size_t stride, ConvolutionOf<const Full> parameters,
                               std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps);
-  void (*convolution_backward)(Real* din, ConvolutionOf<Full> gradients, const Real* dout, const Real* in,
-                               std::size_t stride, ConvolutionOf<const Full> parameters, Full* scratch,
-                               std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps);
+  void (*convolution_backward)(Real* din, ConvolutionOf<Full> gradients, Real* dout, const Real* in, std::size_t stride,
+                               ConvolutionOf<const Full> parameters, Full* scratch, std::size_t batch,
+                               std::size_t context, std::size_t channels, std::size_t taps);
 
   // out[rows, heads * head_size] = sum over ranks of mix * (y + skip * v) * silu(spread * z). Backward overwrites the
   // gradients of y and z and adds to the parameters'. That of v goes through the state-space op too, whose backward
@@ -241,8 +242,9 @@ struct BackendOf {
   void (*mamba3_forward)(Mamba3Of<Real, Full> made, Mamba3ProjectionOf<const Real> in,
                          Mamba3ParametersOf<const Full> parameters, Mamba3Shape shape);
   void (*mamba3_backward)(Mamba3ProjectionOf<Real> gradients, Mamba3ParametersOf<Full> parameter_gradients,
-                          Mamba3Of<Real, Full> made_gradients, Mamba3Of<const Real, const Full> made, Mamba3ProjectionOf<const Real> in,
-                          Mamba3ParametersOf<const Full> parameters, Full* scratch, Mamba3Shape shape);
+                          Mamba3Of<Real, Full> made_gradients, Mamba3Of<const Real, const Full> made,
+                          Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> parameters, Full* scratch,
+                          Mamba3Shape shape);
 
   // out = max(in, 0)^2; backward reads what forward wrote. Both may work in place.
   void (*relu2_forward)(Real* out, const Real* in, std::size_t count);

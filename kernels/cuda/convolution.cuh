@@ -25,21 +25,25 @@ void convolution_forward(Real* out, const Real* in, std::size_t stride, Convolut
 }
 
 template <typename Real>
-void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, const Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, FullOf<Real>*,
-                          std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps) {
+void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p,
+                          FullOf<Real>*, std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps) {
+  using Full = FullOf<Real>;
   const std::size_t rows = batch * context;
-  const auto before = [=] __device__(std::size_t row, std::size_t c) {  // gradient of the sum before SiLU
-    return dout[row * channels + c] * silu(convolved(in, stride, p, row, row % context, c, channels, taps)).slope;
-  };
-  add_column_sums("convolution_backward, bias", d.bias, rows, channels, [=] __device__(std::size_t row, std::size_t c) { return before(row, c); });
+  // In place first: the gradient of the sum before SiLU, which all that follows reads again and again.
+  each("convolution_backward, sums", rows * channels, [=] __device__(std::size_t i) {
+    const std::size_t row = i / channels, c = i % channels;
+    dout[i] = dout[i] * silu(convolved(in, stride, p, row, row % context, c, channels, taps)).slope;
+  });
+  add_column_sums("convolution_backward, bias", d.bias, rows, channels,
+                  [=] __device__(std::size_t row, std::size_t c) { return static_cast<Full>(dout[row * channels + c]); });
   add_column_sums("convolution_backward, weights", d.weights, rows, taps * channels, [=] __device__(std::size_t row, std::size_t i) {
     const std::size_t back = taps - 1 - i / channels, c = i % channels;
-    return back <= row % context ? before(row, c) * in[(row - back) * stride + c] : FullOf<Real>(0);
+    return back <= row % context ? dout[row * channels + c] * static_cast<Full>(in[(row - back) * stride + c]) : Full(0);
   });
   each("convolution_backward", rows * channels, [=] __device__(std::size_t i) {
     const std::size_t row = i / channels, c = i % channels, left = context - 1 - row % context;
-    FullOf<Real> sum = 0;
-    for (std::size_t on = 0; on < taps && on <= left; ++on) sum += p.weights[(taps - 1 - on) * channels + c] * before(row + on, c);
+    Full sum = 0;
+    for (std::size_t on = 0; on < taps && on <= left; ++on) sum += p.weights[(taps - 1 - on) * channels + c] * dout[(row + on) * channels + c];
     din[row * stride + c] = sum;
   });
 }

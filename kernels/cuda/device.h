@@ -201,6 +201,15 @@ __device__ Real warp_largest(Real mine) {
 
 // ---- sums over everything ----
 
+// Behind what add_column_sums uses of the workspace: sums of columns that a further launch adds up.
+inline constexpr std::size_t column_sums_bytes = std::size_t{48} << 20;
+template <typename Full>
+Full* sums_behind(std::size_t count) {
+  if (column_sums_bytes + count * sizeof(Full) > workspace_bytes)
+    throw DeviceError("too many columns for the workspace");
+  return workspace<Full>() + column_sums_bytes / sizeof(Full);
+}
+
 // sums[column] += body(row, column) over all rows. 32 columns a block, rows in pieces of which each block adds up one,
 // then all pieces in order: the same in every run.
 inline constexpr unsigned sum_rows = 8;
@@ -230,9 +239,9 @@ void add_pieces(const char* name, Full* sums, const Full* pieces, std::size_t co
 template <typename Full, typename Body>
 void add_column_sums(const char* name, Full* sums, std::size_t rows, std::size_t columns, Body body) {
   if (columns == 0 || rows == 0) return;
-  const std::size_t fit = std::max<std::size_t>(1, std::min(pieces_max, workspace_bytes / sizeof(Full) / columns)),
+  const std::size_t fit = std::max<std::size_t>(1, std::min(pieces_max, column_sums_bytes / sizeof(Full) / columns)),
                     piece_rows = std::max(piece_rows_min, blocks_of(rows, fit)), count = blocks_of(rows, piece_rows);
-  if (count * columns > workspace_bytes / sizeof(Full))
+  if (count * columns > column_sums_bytes / sizeof(Full))
     throw DeviceError(std::string(name) + ": too many sums for the workspace");
   Full* pieces = workspace<Full>();
   launch(name, column_pieces_kernel<Full, Body>,

@@ -52,10 +52,19 @@ void gate_backward(GateOf<Real> d, GateParametersOf<FullOf<Real>> dp, const Real
     });
   }
   if (p.skip != nullptr) {
-    add_column_sums("gate_backward, skip", dp.skip, rows * s.rank * s.head_size, s.heads, [=] __device__(std::size_t place, std::size_t h) {
-      const std::size_t i = h * s.head_size + place % s.head_size, flat = place / s.head_size, row = flat / s.rank;
+    // By column first, then by head: as few columns as there are heads would keep few threads busy.
+    using Full = FullOf<Real>;
+    Full* by_column = sums_behind<Full>(width);
+    zero(by_column, width * sizeof(Full));
+    add_column_sums("gate_backward, skip by column", by_column, rows * s.rank, width, [=] __device__(std::size_t flat, std::size_t i) {
+      const std::size_t row = flat / s.rank;
       const auto n = gate_number(in, p, s, row, flat % s.rank, i);
       return dout[row * width + i] * n.mix * n.gate.value * in.v[flat * in.v_stride + i];
+    });
+    each("gate_backward, skip", s.heads, [=] __device__(std::size_t h) {
+      Full sum = 0;
+      for (std::size_t i = h * s.head_size; i < (h + 1) * s.head_size; ++i) sum += by_column[i];
+      dp.skip[h] += sum;
     });
   }
   each("gate_backward", rows * width, [=] __device__(std::size_t i) {

@@ -49,6 +49,9 @@ __device__ Real wrapped(Real angle) {
 
 inline constexpr double pi = 3.14159265358979323846;
 
+// Sums along a sequence are one thread's: what so many tokens add is read before it is added up, so that reads wait together.
+inline constexpr unsigned rows_ahead = 8;
+
 // Steps, decays, weights and angles: a thread for each head of each sequence's beginning, since angles are sums over tokens.
 template <typename Real, typename Full>
 void mamba3_steps(Mamba3Of<Real, Full> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> p, Mamba3Shape shape) {
@@ -65,11 +68,20 @@ void mamba3_steps(Mamba3Of<Real, Full> out, Mamba3ProjectionOf<const Real> in, M
     out.weight[at] = share * step + later;
   });
   each("mamba3_forward, angles", s.batch * s.heads * count, [=] __device__(std::size_t i) {
-    const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count;
-    Full angle = 0;
-    for (std::size_t row = b * s.context; row < (b + 1) * s.context; ++row) {
-      angle = wrapped(angle + static_cast<Full>(pi) * tanh(static_cast<Full>(in.angle[row * stride + a])) * out.step[row * s.heads + h]);
-      out.angles[(row * s.heads + h) * count + a] = angle;
+    const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count, end = (b + 1) * s.context;
+    Full angle = 0, turns[rows_ahead];
+    for (std::size_t from = b * s.context; from < end; from += rows_ahead) {
+#pragma unroll
+      for (unsigned n = 0; n < rows_ahead; ++n) {
+        const std::size_t row = from + n < end ? from + n : end - 1;
+        turns[n] = static_cast<Full>(pi) * tanh(static_cast<Full>(in.angle[row * stride + a])) * out.step[row * s.heads + h];
+      }
+#pragma unroll
+      for (unsigned n = 0; n < rows_ahead; ++n) {
+        if (from + n >= end) continue;
+        angle = wrapped(angle + turns[n]);
+        out.angles[((from + n) * s.heads + h) * count + a] = angle;
+      }
     }
   });
 }
@@ -138,12 +150,17 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
     turning[at] = pull;
   });
   each("mamba3_backward, sums of turns", s.batch * s.heads * count, [=] __device__(std::size_t i) {
-    const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count;
-    Full sum = 0;
-    for (std::size_t row = (b + 1) * s.context; row-- > b * s.context;) {
-      Full& at = turning[(row * s.heads + h) * count + a];
-      sum += at;
-      at = sum;
+    const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count, apart = s.heads * count;
+    Full* at = turning + (b * s.context * s.heads + h) * count + a;  // of the sequence's first token
+    Full sum = 0, pulls[rows_ahead];
+    for (std::size_t done = 0; done < s.context; done += rows_ahead) {
+#pragma unroll
+      for (unsigned n = 0; n < rows_ahead; ++n) pulls[n] = done + n < s.context ? at[(s.context - 1 - done - n) * apart] : Full(0);
+#pragma unroll
+      for (unsigned n = 0; n < rows_ahead; ++n) {
+        sum += pulls[n];
+        if (done + n < s.context) at[(s.context - 1 - done - n) * apart] = sum;
+      }
     }
   });
   const auto bias_sum = [=](const char* name, Full* to, const Real* from) {

@@ -54,8 +54,8 @@ TYPED_TEST(Mamba, ConvolutionSeesOnlyTheTokensBefore) {
 
   const Doubles pull = draw(out.size(), 4);
   Reals din = this->poisoned(x.size()), dw = this->begun(w.size()), dbias = this->begun(bias.size()),
-        scratch = this->poisoned(channels);
-  this->cpu().convolution_backward(din.data(), {dw.data(), dbias.data()}, this->narrow(pull).data(), x.data(), channels,
+        scratch = this->poisoned(channels), dout = this->narrow(pull);
+  this->cpu().convolution_backward(din.data(), {dw.data(), dbias.data()}, dout.data(), x.data(), channels,
                                    {w.data(), bias.data()}, scratch.data(), batch, context, channels, taps);
   const auto loss = [&](const Inputs& i) { return dot(reference(i), pull); };
   EXPECT_LT(distance(din, expected_gradient(in, &Inputs::in, loss)), this->near);
@@ -139,7 +139,8 @@ TYPED_TEST(Mamba, TwoIsItsRecurrence) {
   const Reals q = this->narrow(in.q), k = this->narrow(in.k), v = this->narrow(in.v), raw = this->narrow(in.raw),
               bias = this->narrow(in.bias), log_rate = this->narrow(in.log_rate);
   Reals step = this->poisoned(raw.size()), decay = step, y = this->poisoned(v.size()),
-        states = this->poisoned(s.states()), scratch = this->poisoned(std::max(state_space_scratch(s), device_state_space_scratch(s)));
+        states = this->poisoned(s.states()),
+        scratch = this->poisoned(std::max(state_space_scratch(s), device_state_space_scratch(s)));
   const auto& cpu = this->cpu();
   cpu.mamba2_forward(step.data(), decay.data(), raw.data(), s.heads, bias.data(), log_rate.data(), rows, s.heads);
   const StateSpaceOf<const typename TestFixture::Real> scan{q.data(),    k.data(), v.data(), decay.data(),
@@ -189,7 +190,8 @@ struct Three {
   Reals q = poisoned<Real>(rows * s.rank * s.heads * s.state), k = q, decay = poisoned<Real>(rows * s.heads),
         weight = decay, own = decay, step = decay, angles = poisoned<Real>(rows * s.heads * shape.angles),
         rstd = poisoned<Real>(rows * 2 * s.rank * shape.shared_groups), y = poisoned<Real>(in.v.size()),
-        states = poisoned<Real>(s.states()), scratch = poisoned<Real>(std::max(state_space_scratch(s), device_state_space_scratch(s)));
+        states = poisoned<Real>(s.states()),
+        scratch = poisoned<Real>(std::max(state_space_scratch(s), device_state_space_scratch(s)));
 
   // Where each part begins in a token's projection.
   struct Part {
