@@ -60,8 +60,15 @@ bool LatchFile::exists() const {
 
 budgets::Result<void, std::string> LatchFile::prepare() const {
   if (exists()) return {};
-  if (write_whole(file_, std::string(word_open), O_CREAT | O_EXCL) && sync_folder(file_)) return {};
-  if (errno == EEXIST) return {};  // a halt without us was faster, and stands
+  // Written elsewhere and then put in its place: who is killed half way must not leave a latch that says nothing, which
+  // would count as closed for ever.
+  const std::string made = file_.string() + ".new";
+  const bool written = write_whole(made, std::string(word_open), O_CREAT | O_TRUNC) &&
+                       ::link(made.c_str(), file_.c_str()) == 0 && sync_folder(file_);
+  const int failure = errno;
+  ::unlink(made.c_str());
+  if (written || failure == EEXIST) return {};  // a halt without us was faster, and stands
+  errno = failure;
   const std::string why = std::strerror(errno);
   return budgets::unexpected(file_.string() + ": the latch file cannot be made: " + why +
                              "; without it a halt could not be written down, so nothing was started");

@@ -41,6 +41,21 @@ TEST_F(Latch, IsMadeOpenInItsFullSizeForItsOwnerAlone) {
   EXPECT_EQ(found.st_mode & 0777, 0600u);
 }
 
+// Killed while it was being made: what is left beside it is no latch, and the next one is made whole.
+TEST_F(Latch, IsThereWholeOrNotAtAll) {
+  const fs::path half = file().string() + ".new";
+  std::ofstream(half) << "op";
+  const LatchFile latch(file());
+  EXPECT_FALSE(latch.exists());
+  ASSERT_TRUE(latch.prepare());
+  EXPECT_EQ(latch.read(), std::nullopt);
+  EXPECT_FALSE(fs::exists(half));
+  // One that was closed meanwhile stands.
+  ASSERT_TRUE(latch.close(halt_));
+  ASSERT_TRUE(latch.prepare());
+  EXPECT_EQ(latch.read(), halt_);
+}
+
 TEST_F(Latch, SaysWhoClosedItAndWhy) {
   const LatchFile latch(file());
   ASSERT_TRUE(latch.prepare());
