@@ -94,9 +94,8 @@ std::string group_row(const std::string& words) {
 std::string ranking_of(const core::Run& run, const std::string& rows) {
   return "<div class=\"wide\"><table class=\"ranking\">\n<thead><tr>" + th("rank", true) + th("exp.", true) +
          th(html(run.study.objective.metric, 40), true) + th("n", true) + th("gain", true) + th("parameters") +
-         th("proposer") + th("seeds", true) +
-         th(run.study.task.gpus > 0 ? "spent" : "slot time, LLM", true) + "</tr></thead>\n<tbody>\n" +
-         rows + "</tbody>\n</table></div>\n";
+         th("proposer") + th("seeds", true) + th(run.study.task.gpus > 0 ? "spent" : "slot time, LLM", true) +
+         "</tr></thead>\n<tbody>\n" + rows + "</tbody>\n</table></div>\n";
 }
 
 std::string ranking_caption(const Findings& found, std::size_t shown) {

@@ -115,7 +115,8 @@ void attentions(Bench& b) {
     const std::size_t rows = s.batch * s.context;
     const DeviceArray<bfloat16> qkv(b.device, rows * s.row()), out(b.device, rows * s.width()),
         dout(b.device, rows * s.width()), dqkv(b.device, rows * s.row());
-    const DeviceArray<float> log_sums(b.device, rows * s.heads), scratch(b.device, kernels::device_attention_scratch(s));
+    const DeviceArray<float> log_sums(b.device, rows * s.heads),
+        scratch(b.device, kernels::device_attention_scratch(s));
     b.fill(qkv.get(), rows * s.row()), b.fill(dout.get(), rows * s.width());
     double seen = 0;
     for (std::size_t t = 0; t < s.context; ++t) seen += static_cast<double>(t + 1 - s.first_seen(t));

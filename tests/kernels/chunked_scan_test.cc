@@ -1,4 +1,5 @@
-// The state-space op in bfloat16 on the matrix unit, as the emulator runs it, against the plain one in doubles on the same numbers.
+// The state-space op in bfloat16 on the matrix unit, as the emulator runs it, against the plain one in doubles on the
+// same numbers.
 #include "kernels/cuda/chunked_scan.cuh"
 
 #include <gtest/gtest.h>
@@ -68,7 +69,8 @@ struct Problem {
     for (const double value : draw(steps, 10)) own.push_back(static_cast<float>(0.5 + 0.4 * value));
   }
   StateSpaceOf<const bfloat16, const float> in() {
-    return {q.data(), k.data(), v.data(), decay.data(), weight.data(), has_own ? own.data() : nullptr, qk_stride, v_stride};
+    return {q.data(),  k.data(), v.data(), decay.data(), weight.data(), has_own ? own.data() : nullptr,
+            qk_stride, v_stride};
   }
 };
 
@@ -81,17 +83,19 @@ struct Expected {
       made.erase(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(t.offset));
       return made;
     };
-    const Doubles q = doubles(p.q), k = doubles(p.k), v = doubles(p.v), dy = doubles(p.dy), decay = widened(p.decay), weight = widened(p.weight),
-                  own = widened(p.own);
+    const Doubles q = doubles(p.q), k = doubles(p.k), v = doubles(p.v), dy = doubles(p.dy), decay = widened(p.decay),
+                  weight = widened(p.weight), own = widened(p.own);
     const std::size_t steps = p.decay.size();
-    const StateSpaceOf<const double> in{q.data(), k.data(), v.data(), decay.data(), weight.data(), p.has_own ? own.data() : nullptr, p.qk_stride, p.v_stride};
+    const StateSpaceOf<const double> in{q.data(),     k.data(),      v.data(),
+                                        decay.data(), weight.data(), p.has_own ? own.data() : nullptr,
+                                        p.qk_stride,  p.v_stride};
     y.resize(p.flat_rows * p.v_stride), states.resize(p.s.states());
     dq.resize(p.flat_rows * p.qk_stride), dk = dq, dv.resize(p.flat_rows * p.v_stride);
     ddecay.resize(steps), dweight.resize(steps), down.resize(steps);
     Doubles scratch(std::max(state_space_scratch(p.s), p.s.states()));
     emulated::doubles.state_space_forward(y.data(), p.v_stride, states.data(), in, scratch.data(), p.s);
-    emulated::doubles.state_space_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(), p.has_own ? down.data() : nullptr, p.qk_stride,
-                                            p.v_stride},
+    emulated::doubles.state_space_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(),
+                                            p.has_own ? down.data() : nullptr, p.qk_stride, p.v_stride},
                                            dy.data(), p.v_stride, states.data(), in, scratch.data(), p.s);
   }
 };
@@ -101,18 +105,22 @@ template <typename Number>
 Doubles inside(const Number* at, std::size_t rows, std::size_t stride, std::size_t width) {
   Doubles made;
   for (std::size_t row = 0; row < rows; ++row)
-    for (std::size_t i = 0; i < width; ++i) made.push_back(static_cast<double>(static_cast<float>(at[row * stride + i])));
+    for (std::size_t i = 0; i < width; ++i)
+      made.push_back(static_cast<double>(static_cast<float>(at[row * stride + i])));
   return made;
 }
 Doubles inside(const Doubles& from, std::size_t rows, std::size_t stride, std::size_t width) {
   Doubles made;
-  for (std::size_t row = 0; row < rows; ++row) made.insert(made.end(), from.begin() + static_cast<std::ptrdiff_t>(row * stride), from.begin() + static_cast<std::ptrdiff_t>(row * stride + width));
+  for (std::size_t row = 0; row < rows; ++row)
+    made.insert(made.end(), from.begin() + static_cast<std::ptrdiff_t>(row * stride),
+                from.begin() + static_cast<std::ptrdiff_t>(row * stride + width));
   return made;
 }
 
 void expect_alike(const Doubles& ours, const Doubles& theirs, const char* what) {
   ASSERT_EQ(ours.size(), theirs.size());
-  const double cosine = dot(ours, theirs) / std::sqrt(dot(ours, ours) * dot(theirs, theirs)), ratio = std::sqrt(dot(ours, ours) / dot(theirs, theirs));
+  const double cosine = dot(ours, theirs) / std::sqrt(dot(ours, ours) * dot(theirs, theirs)),
+               ratio = std::sqrt(dot(ours, ours) / dot(theirs, theirs));
   EXPECT_GT(cosine, 0.9995) << what;
   EXPECT_NEAR(ratio, 1, 0.01) << what;
 }
@@ -133,23 +141,29 @@ struct Made {
     EXPECT_TRUE(chunked_scan_suits(p.s, p.in(), y.data(), p.v_stride));
     chunked_scan_forward(y.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
     scratch.assign(scratch.size(), NAN);
-    chunked_scan_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(), p.has_own ? down.data() : nullptr, p.qk_stride, p.v_stride},
+    chunked_scan_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(),
+                           p.has_own ? down.data() : nullptr, p.qk_stride, p.v_stride},
                           p.dy.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
   }
 };
 
 void check(StateSpaceShape shape, bool own, double strongest) {
-  SCOPED_TRACE("rank " + std::to_string(shape.rank) + ", chunk " + std::to_string(shape.chunk) + ", state " + std::to_string(shape.state) + ", head " +
-               std::to_string(shape.head_size) + ", groups " + std::to_string(shape.groups) + ", decay " + std::to_string(strongest));
+  SCOPED_TRACE("rank " + std::to_string(shape.rank) + ", chunk " + std::to_string(shape.chunk) + ", state " +
+               std::to_string(shape.state) + ", head " + std::to_string(shape.head_size) + ", groups " +
+               std::to_string(shape.groups) + ", decay " + std::to_string(strongest));
   Problem p(shape, own, strongest);
   const Expected expected(p);
   Made made(p);
   const std::size_t v_width = shape.heads * shape.head_size, qk_width = shape.groups * shape.state;
-  const auto rows = [&](const Doubles& from, std::size_t stride, std::size_t width) { return inside(from, p.flat_rows, stride, width); };
+  const auto rows = [&](const Doubles& from, std::size_t stride, std::size_t width) {
+    return inside(from, p.flat_rows, stride, width);
+  };
   expect_alike(inside(made.y.data(), p.flat_rows, p.v_stride, v_width), rows(expected.y, p.v_stride, v_width), "y");
   if (shape.context > shape.chunk) expect_alike(widened(made.states), expected.states, "states");
-  expect_alike(inside(made.dq.data(), p.flat_rows, p.qk_stride, qk_width), rows(expected.dq, p.qk_stride, qk_width), "dq");
-  expect_alike(inside(made.dk.data(), p.flat_rows, p.qk_stride, qk_width), rows(expected.dk, p.qk_stride, qk_width), "dk");
+  expect_alike(inside(made.dq.data(), p.flat_rows, p.qk_stride, qk_width), rows(expected.dq, p.qk_stride, qk_width),
+               "dq");
+  expect_alike(inside(made.dk.data(), p.flat_rows, p.qk_stride, qk_width), rows(expected.dk, p.qk_stride, qk_width),
+               "dk");
   expect_alike(inside(made.dv.data(), p.flat_rows, p.v_stride, v_width), rows(expected.dv, p.v_stride, v_width), "dv");
   expect_alike(widened(made.ddecay), expected.ddecay, "decay");
   expect_alike(widened(made.dweight), expected.dweight, "weight");
@@ -163,29 +177,38 @@ void check(StateSpaceShape shape, bool own, double strongest) {
 }
 
 TEST(ChunkedScan, IsThePlainOneAndSoAreItsGradients) {
-  check({.batch = 1, .context = 64, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 32}, false, 0.2);
-  check({.batch = 2, .context = 48, .heads = 4, .groups = 2, .state = 16, .head_size = 32, .rank = 1, .chunk = 16}, false, 0.5);
-  check({.batch = 1, .context = 128, .heads = 2, .groups = 1, .state = 64, .head_size = 64, .rank = 1, .chunk = 64}, false, 0.1);
+  check({.batch = 1, .context = 64, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 32},
+        false, 0.2);
+  check({.batch = 2, .context = 48, .heads = 4, .groups = 2, .state = 16, .head_size = 32, .rank = 1, .chunk = 16},
+        false, 0.5);
+  check({.batch = 1, .context = 128, .heads = 2, .groups = 1, .state = 64, .head_size = 64, .rank = 1, .chunk = 64},
+        false, 0.1);
 }
 
 TEST(ChunkedScan, WithRanksAndWeightsOfATokensOwn) {
-  check({.batch = 1, .context = 48, .heads = 2, .groups = 2, .state = 16, .head_size = 16, .rank = 2, .chunk = 16}, true, 0.3);
-  check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 32, .head_size = 16, .rank = 4, .chunk = 16}, true, 0.3);
-  check({.batch = 1, .context = 16, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16}, true, 0.3);
+  check({.batch = 1, .context = 48, .heads = 2, .groups = 2, .state = 16, .head_size = 16, .rank = 2, .chunk = 16},
+        true, 0.3);
+  check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 32, .head_size = 16, .rank = 4, .chunk = 16},
+        true, 0.3);
+  check({.batch = 1, .context = 16, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16},
+        true, 0.3);
 }
 
 TEST(ChunkedScan, OfTheLargestSides) {
-  check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 128, .head_size = 128, .rank = 1, .chunk = 16}, false, 0.2);
+  check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 128, .head_size = 128, .rank = 1, .chunk = 16},
+        false, 0.2);
 }
 
 TEST(ChunkedScan, BearsDecaysThatForgetAllAndNone) {
-  const StateSpaceShape s{.batch = 1, .context = 48, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16};
+  const StateSpaceShape s{
+      .batch = 1, .context = 48, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16};
   check(s, false, 0);
   check(s, true, 40);
 }
 
 TEST(ChunkedScan, GivesTheSameBitsAgain) {
-  Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16}, false, 0.2);
+  Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16},
+            false, 0.2);
   Made first(p), second(p);
   EXPECT_EQ(widened(first.states), widened(second.states));
   EXPECT_EQ(first.ddecay, second.ddecay);
@@ -194,7 +217,8 @@ TEST(ChunkedScan, GivesTheSameBitsAgain) {
 }
 
 TEST(ChunkedScan, SuitsWhatTheMatrixUnitTakes) {
-  Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16}, false, 0.2);
+  Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16},
+            false, 0.2);
   const auto suits = [&](auto change) {
     StateSpaceShape s = p.s;
     auto in = p.in();

@@ -1,5 +1,5 @@
-// A device that the emulator plays: its memory is this process's, work is done when it is launched, and a recording does
-// the same again. What programs do with a GPU is tried with it, in every line but the driver's.
+// A device that the emulator plays: its memory is this process's, work is done when it is launched, and a recording
+// does the same again. What programs do with a GPU is tried with it, in every line but the driver's.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Attention on the matrix unit, run by the emulator, against the plain version in floats on the same numbers (which has a test against the
-// reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared as vectors.
+// Attention on the matrix unit, run by the emulator, against the plain version in floats on the same numbers (which has
+// a test against the reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared as vectors.
 #include "kernels/cuda/flash_attention.cuh"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,9 @@ Floats widened(const Halves& values) { return {values.begin(), values.end()}; }
 template <typename Value>
 class Walled {
  public:
-  explicit Walled(std::size_t count) : all_(count + 2 * wall) { std::memset(static_cast<void*>(all_.data()), 0xff, all_.size() * sizeof(Value)); }
+  explicit Walled(std::size_t count) : all_(count + 2 * wall) {
+    std::memset(static_cast<void*>(all_.data()), 0xff, all_.size() * sizeof(Value));
+  }
   Value* data() { return all_.data() + wall; }
   std::vector<Value> values() const { return {all_.begin() + wall, all_.end() - wall}; }
   bool stands() const {
@@ -40,7 +42,8 @@ class Walled {
       std::memcpy(bytes, &value, sizeof value);
       return std::all_of(bytes, bytes + sizeof(Value), [](unsigned char byte) { return byte == 0xff; });
     };
-    return std::all_of(all_.begin(), all_.begin() + wall, untouched) && std::all_of(all_.end() - wall, all_.end(), untouched);
+    return std::all_of(all_.begin(), all_.begin() + wall, untouched) &&
+           std::all_of(all_.end() - wall, all_.end(), untouched);
   }
 
  private:
@@ -55,15 +58,21 @@ struct Problem {
   Floats out, log_sums, dqkv;  // of the plain version
 
   explicit Problem(AttentionShape s, double size = 1.5)
-      : shape(s), rows(s.batch * s.context), qkv(drawn(rows * s.row(), s.context, size)), pull(drawn(rows * s.width(), 5, 1)),
-        out(rows * s.width()), log_sums(rows * s.heads), dqkv(rows * s.row()) {
+      : shape(s),
+        rows(s.batch * s.context),
+        qkv(drawn(rows * s.row(), s.context, size)),
+        pull(drawn(rows * s.width(), 5, 1)),
+        out(rows * s.width()),
+        log_sums(rows * s.heads),
+        dqkv(rows * s.row()) {
     solve();
   }
   void solve() {
     const Floats wide = widened(qkv);
     Floats scratch(rows * shape.heads);
     attention_forward<float>(out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
-    attention_backward<float>(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
+    attention_backward<float>(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(),
+                              scratch.data(), shape);
   }
 };
 
@@ -77,7 +86,8 @@ struct Attended {
   Halves back(const Problem& p, bool deterministic) {
     Walled<bfloat16> dqkv(p.qkv.size());
     Walled<float> scratch(flash_scratch(p.shape));
-    flash_backward(dqkv.data(), p.pull.data(), out.data(), log_sums.data(), p.qkv.data(), scratch.data(), p.shape, deterministic);
+    flash_backward(dqkv.data(), p.pull.data(), out.data(), log_sums.data(), p.qkv.data(), scratch.data(), p.shape,
+                   deterministic);
     EXPECT_TRUE(dqkv.stands());
     EXPECT_TRUE(scratch.stands());
     return dqkv.values();
@@ -116,14 +126,18 @@ void expect_gradients(const Halves& dqkv, const Problem& p, const std::string& n
   const AttentionShape& s = p.shape;
   const std::size_t ends[] = {0, s.width(), s.width() + s.key_heads() * s.head_size, s.row()};
   for (std::size_t part = 0; part < 3; ++part) {
-    expect_same(columns(widened(dqkv), s.row(), ends[part], ends[part + 1]), columns(p.dqkv, s.row(), ends[part], ends[part + 1]),
-                name + (part == 0 ? ", dq" : part == 1 ? ", dk" : ", dv"));
+    expect_same(columns(widened(dqkv), s.row(), ends[part], ends[part + 1]),
+                columns(p.dqkv, s.row(), ends[part], ends[part + 1]),
+                name + (part == 0   ? ", dq"
+                        : part == 1 ? ", dk"
+                                    : ", dv"));
   }
 }
 
 std::string named(const AttentionShape& s) {
-  return "batch " + std::to_string(s.batch) + ", context " + std::to_string(s.context) + ", heads " + std::to_string(s.heads) + " : " +
-         std::to_string(s.key_heads()) + " of " + std::to_string(s.head_size) + ", window " + std::to_string(s.window);
+  return "batch " + std::to_string(s.batch) + ", context " + std::to_string(s.context) + ", heads " +
+         std::to_string(s.heads) + " : " + std::to_string(s.key_heads()) + " of " + std::to_string(s.head_size) +
+         ", window " + std::to_string(s.window);
 }
 
 void expect_the_plain_one(const AttentionShape& shape) {
@@ -165,7 +179,8 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
                          {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 64}});
 }
 
-// The last key of a block of 128 and the last query that sees it, which is the first of a tile, are all the world to each other.
+// The last key of a block of 128 and the last query that sees it, which is the first of a tile, are all the world to
+// each other.
 TEST(FlashAttention, GradientsReachAsFarAsTheWindow) {
   Problem p({.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 66});
   for (std::size_t i = 0; i < 64; ++i) p.qkv[192 * 192 + i] = p.qkv[127 * 192 + 64 + i] = 1.5f;

@@ -25,10 +25,11 @@ class GpuMeter {
   GpuMeter& operator=(const GpuMeter&) = delete;
   ~GpuMeter();
 
-  // 0: none was started, or it has ended. Its number may be somebody else's from then on, who must not be spared for it.
+  // 0: none was started, or it has ended. Its number may be somebody else's from then on, who must not be spared for
+  // it.
   pid_t pid() const;
-  void listen();                      // takes what it told meanwhile; does not block
-  void ask();                         // for a sample now: the phase is over
+  void listen();  // takes what it told meanwhile; does not block
+  void ask();     // for a sample now: the phase is over
   // One for each GPU, in their order. Waits for the sample that was asked for, and ends the process.
   std::vector<GpuUse> finish();
 

@@ -53,7 +53,8 @@ struct NormQkv final : Op {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
       Real *x = pieces.take(normed.block * normed.width), *to = g.value(m, qkv) + from * outputs;
-      Real* product = g.walk() == Walk::cache ? pieces.take(normed.block * outputs) : to;  // what is worked on is cached
+      Real* product =
+          g.walk() == Walk::cache ? pieces.take(normed.block * outputs) : to;  // what is worked on is cached
       normed.make(g, m, x, from, count);
       kernels::linear_forward(*m.backend, product, x, g.read(m, weights), count, normed.width, outputs);
       if (embedding)
@@ -77,8 +78,8 @@ struct NormQkv final : Op {
                              g.read_full(m, rstd_qk) + from * (shape.heads + shape.key_heads()), g.constant(m, turns),
                              shape, from, count);
       normed.make(g, m, x, from, count);
-      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dqkv, x, count, normed.width, outputs,
-                                       adds[1] || from > 0);
+      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dqkv, x, count, normed.width,
+                                       outputs, adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
       if (embedding)
         m.backend->value_embedding_backward(
@@ -120,9 +121,8 @@ struct Attention final : Op {
 
 }  // namespace
 
-std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape, double base,
-                             std::optional<ValueEmbedding> embedding) {
+std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in, TensorId weights,
+                             kernels::AttentionShape shape, double base, std::optional<ValueEmbedding> embedding) {
   const std::size_t turns = graph.add_constants(turns_of(shape, base));
   return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, turns, embedding);
 }

@@ -39,7 +39,7 @@ class DeviceModel {
   virtual void run(const Pass& pass) = 0;
   virtual const float* losses() const = 0;  // of the last pass, by row
 
-  virtual bool rounds() const = 0;  // whether it reads Pass::weights
+  virtual bool rounds() const = 0;                               // whether it reads Pass::weights
   virtual std::vector<OpCost> take_costs(const Pass& pass) = 0;  // one pass, op by op; waits for each
 };
 

@@ -157,8 +157,7 @@ double Graph::forward_flops() const {
 std::size_t Graph::forward_bytes(std::size_t op) const {
   std::size_t bytes = 0;
   for (const auto& ids : {ops_[op]->reads(), ops_[op]->writes()}) {
-    for (const TensorId id : ids)
-      bytes += tensor(id).count() * (tensor(id).full ? sizeof(Full) : sizeof(Real));
+    for (const TensorId id : ids) bytes += tensor(id).count() * (tensor(id).full ? sizeof(Full) : sizeof(Real));
   }
   return bytes;
 }
@@ -169,7 +168,8 @@ std::size_t Graph::backward_bytes(std::size_t op) const {
     bytes += tensor(id).count() * (tensor(id).full ? sizeof(Full) : sizeof(Real));
   for (const auto& ids : {ops_[op]->reads(), ops_[op]->writes()}) {
     for (const TensorId id : ids) {
-      if (tensor(id).parameter) bytes += tensor(id).count() * (sizeof(Real) + sizeof(Full));  // itself, and its gradient
+      if (tensor(id).parameter)
+        bytes += tensor(id).count() * (sizeof(Real) + sizeof(Full));  // itself, and its gradient
       if (!tensor(id).parameter && tensor(id).has_gradient) bytes += tensor(id).count() * sizeof(Real);
     }
   }

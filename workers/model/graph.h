@@ -146,11 +146,15 @@ class Graph {
   // Of statistics and parameters.
   Full* full_value(Memory& memory, TensorId id) const { return in_arena<Full>(memory, tensor(id).value_at); }
   const Full* read_full(const Memory& memory, TensorId id) const;
-  Full* parameter_gradient(Memory& memory, TensorId id) const { return memory.parameter_gradients + tensor(id).gradient_at; }
+  Full* parameter_gradient(Memory& memory, TensorId id) const {
+    return memory.parameter_gradients + tensor(id).gradient_at;
+  }
   const Full* constant(const Memory& memory, std::size_t at) const {
     return (memory.constants != nullptr ? memory.constants : constants_.data()) + at;
   }
-  void* scratch(Memory& memory) const { return in_arena<std::byte>(memory, scratch_at_); }  // shared by all ops: always in the cache
+  void* scratch(Memory& memory) const {
+    return in_arena<std::byte>(memory, scratch_at_);
+  }  // shared by all ops: always in the cache
 
   void forward(Memory& memory) const;
   void backward(Memory& memory) const;

@@ -26,8 +26,8 @@ std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId o
 struct ValueEmbedding {
   TensorId table, gate;
 };
-std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in,
-                             TensorId weights, kernels::AttentionShape shape, double base,
+std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in, TensorId weights,
+                             kernels::AttentionShape shape, double base,
                              std::optional<ValueEmbedding> embedding = std::nullopt);
 
 std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
@@ -42,9 +42,9 @@ std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, Ten
 // out = shares[0] * a + shares[1] * b
 std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares);
 
-// Cross-entropy of norm(in) * weights^T against Memory::targets, in nats by row. The logits exist for a block of rows at
-// a time. With gradients wanted (Memory::loss_scale above 0), backward computes losses and gradients in one pass, and
-// forward nothing. `softcap` c above 0: a logit x becomes c * tanh(x / c).
+// Cross-entropy of norm(in) * weights^T against Memory::targets, in nats by row. The logits exist for a block of rows
+// at a time. With gradients wanted (Memory::loss_scale above 0), backward computes losses and gradients in one pass,
+// and forward nothing. `softcap` c above 0: a logit x becomes c * tanh(x / c).
 std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId losses, TensorId rstd, TensorId in, TensorId weights,
                                    Full softcap);
 // The same logits, all of them, without a way back.

@@ -1,5 +1,5 @@
-// The numbers that graphs compute with, of two kinds (kernels/kernels.h): Real for what is much, Full for what is summed
-// or kept. On a CPU, and on a GPU in full precision, both are floats. The same files are built again with
+// The numbers that graphs compute with, of two kinds (kernels/kernels.h): Real for what is much, Full for what is
+// summed or kept. On a CPU, and on a GPU in full precision, both are floats. The same files are built again with
 // OVERNIGHT_MIXED, on bfloat16 with floats, for GPUs, and in tests with OVERNIGHT_EXACT, on doubles, to see how much of
 // a difference is rounding: all stand side by side in one program, since what depends on the numbers lives in a
 // namespace named after them.

@@ -65,12 +65,13 @@ class CpuEngine final : public Engine {
         pieces(pieces_of(model.graph)),
         squares(pieces.size()),
         crew(static_cast<std::size_t>(s.threads)) {
-    initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed), matrix_init_of(s),
-               s.init_scale, stopped);
+    initialize(model.graph, parameters.get(), static_cast<std::uint64_t>(s.seed), matrix_init_of(s), s.init_scale,
+               stopped);
     const std::size_t tokens = static_cast<std::size_t>(s.batch * s.model.context) / lane_count;
     for (std::size_t i = 0; i < lane_count; ++i)
       lanes.push_back(std::make_unique<Lane>(model.graph.parameter_floats(), tokens));
-    for (std::size_t i = 0; i < crew.size(); ++i) arenas.push_back(std::make_unique<Block>(model.graph.arena_bytes() / sizeof(float)));
+    for (std::size_t i = 0; i < crew.size(); ++i)
+      arenas.push_back(std::make_unique<Block>(model.graph.arena_bytes() / sizeof(float)));
   }
 
   // The lanes of one thread.
@@ -164,8 +165,7 @@ class CpuEngine final : public Engine {
         line.backward_seconds += profile.backward_seconds[i];
       }
     }
-    const auto taken = static_cast<double>(steps - profiled_from),
-               passes = taken * static_cast<double>(lanes.size());
+    const auto taken = static_cast<double>(steps - profiled_from), passes = taken * static_cast<double>(lanes.size());
     for (const auto& op : ops) kinds[op->kind()].flops += 3 * op->flops() * passes;
     kinds["optimizer"].forward_seconds = optimizer_seconds;
     kinds["optimizer"].flops = optimizer_flops(model.graph, settings.optimizer) * taken;

@@ -1,5 +1,5 @@
-// A step on a GPU: recorded once, from the batch to the new weights, and played again and again. While one is played the
-// next batch is made ready.
+// A step on a GPU: recorded once, from the batch to the new weights, and played again and again. While one is played
+// the next batch is made ready.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -176,12 +176,10 @@ class DeviceEngine final : public Engine {
   }
   void launch_optimizer() {
     const kernels::DeviceOps& ops = device_.ops();
-    const kernels::OptimizerBlocks blocks{parameters_.there.get(),
-                                          rounds(settings_) ? weights_.get() : nullptr,
-                                          gradients_.get(),
-                                          first_.there.get(),
-                                          second_.there.get(),
-                                          settings_.optimizer.ema > 0 ? mean_.there.get() : nullptr};
+    const kernels::OptimizerBlocks blocks{
+        parameters_.there.get(), rounds(settings_) ? weights_.get() : nullptr,
+        gradients_.get(),        first_.there.get(),
+        second_.there.get(),     settings_.optimizer.ema > 0 ? mean_.there.get() : nullptr};
     ops.norm(norm_.get(), gradients_.get(), gradients_.size());
     ops.adamw(blocks, pieces_.get(), layout_.pieces.size(), numbers_.get(), norm_.get());
     for (std::size_t i = 0; i < layout_.stacks.size(); ++i) {
@@ -241,7 +239,8 @@ class DeviceEngine final : public Engine {
     ProfileLine& line = lines_["optimizer"];
     line.forward_seconds += now() - began;
     line.flops += optimizer_flops(host_model_.graph, settings_.optimizer);
-    line.moved += 7.0 * sizeof(float) * static_cast<double>(parameters_.here.size());  // three read and written, one read
+    line.moved +=
+        7.0 * sizeof(float) * static_cast<double>(parameters_.here.size());  // three read and written, one read
   }
 
   TrainingSettings settings_;

@@ -1,4 +1,5 @@
-// What takes a training's steps: threads of the CPU (cpu_engine.cc) or a GPU (device_engine.cc). Private to the trainer.
+// What takes a training's steps: threads of the CPU (cpu_engine.cc) or a GPU (device_engine.cc). Private to the
+// trainer.
 #pragma once
 
 #include <memory>

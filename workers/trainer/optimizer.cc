@@ -83,7 +83,8 @@ Optimizer::Optimizer(const Graph& graph, const OptimizerSettings& settings, std:
   const auto cost = [](const OptimizerUnit& unit) {
     return unit.whole ? unit.count * std::min(unit.tensor->rows, unit.tensor->columns) : unit.count;
   };
-  std::stable_sort(units_.begin(), units_.end(), [&](const OptimizerUnit& a, const OptimizerUnit& b) { return cost(a) > cost(b); });
+  std::stable_sort(units_.begin(), units_.end(),
+                   [&](const OptimizerUnit& a, const OptimizerUnit& b) { return cost(a) > cost(b); });
 }
 
 Optimizer::Carried Optimizer::carried() {

@@ -24,8 +24,8 @@ struct OptimizerUnit {
   bool whole;  // by Muon
 };
 
-// All units of a model, in the order of its parameters; AdamW's pieces have at most `piece` numbers. The tensors are the
-// graph's.
+// All units of a model, in the order of its parameters; AdamW's pieces have at most `piece` numbers. The tensors are
+// the graph's.
 struct OptimizerLayout {
   std::vector<OptimizerUnit> units;
   std::size_t second_floats = 0;  // Muon has one for each row or column

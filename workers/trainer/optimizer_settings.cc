@@ -67,13 +67,14 @@ kernels::StepNumbers::Group group_numbers(const OptimizerSettings& s, ParameterG
   const double beta1 = own.beta1 >= 0 ? own.beta1 : s.beta1, beta2 = own.beta2 >= 0 ? own.beta2 : s.beta2,
                epsilon = own.epsilon > 0 ? own.epsilon : s.epsilon, steps = static_cast<double>(m.step),
                common = group == ParameterGroup::matrix ? s.weight_decay : 0;
-  return {.rate = static_cast<float>(rate_of(s, group) * m.factor),
-          .beta1 = static_cast<float>(beta1),
-          .beta2 = static_cast<float>(beta2),
-          .correction1 = static_cast<float>(1 / (1 - std::pow(beta1, steps))),
-          .correction2 = static_cast<float>(1 / (1 - std::pow(beta2, steps))),
-          .epsilon = static_cast<float>(epsilon),
-          .decay = static_cast<float>((own.decay >= 0 ? own.decay : common) * decay_factor(s.decay_schedule, m.progress))};
+  return {
+      .rate = static_cast<float>(rate_of(s, group) * m.factor),
+      .beta1 = static_cast<float>(beta1),
+      .beta2 = static_cast<float>(beta2),
+      .correction1 = static_cast<float>(1 / (1 - std::pow(beta1, steps))),
+      .correction2 = static_cast<float>(1 / (1 - std::pow(beta2, steps))),
+      .epsilon = static_cast<float>(epsilon),
+      .decay = static_cast<float>((own.decay >= 0 ? own.decay : common) * decay_factor(s.decay_schedule, m.progress))};
 }
 
 }  // namespace

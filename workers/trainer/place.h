@@ -20,8 +20,8 @@ struct Place {
 };
 
 // Settles what settings leave open: `device` becomes "cpu" or "cuda", lanes and threads those of that place. Fails if
-// the device that is asked for is not there, or the training does not fit into its memory. Measures for about `seconds`.
-// `products`: see kernels::open_device.
+// the device that is asked for is not there, or the training does not fit into its memory. Measures for about
+// `seconds`. `products`: see kernels::open_device.
 budgets::Result<Place, std::string> find_place(TrainingSettings& settings, double seconds,
                                                const std::string& products = {});
 

@@ -49,8 +49,7 @@ void print_place(const TrainingSettings& settings, const TrainingPlan& plan, con
   std::printf("device            %s, %s\n", place.facts.name.c_str(), place.facts.version.c_str());
   std::printf("GPU memory        %.1f MiB of %.1f MiB free\n", mebibytes(plan.device_bytes),
               mebibytes(place.facts.memory_free));
-  std::printf("precision         %s, lanes %lld\n", settings.precision.c_str(),
-              static_cast<long long>(settings.lanes));
+  std::printf("precision         %s, lanes %lld\n", settings.precision.c_str(), static_cast<long long>(settings.lanes));
   std::printf("products          %.1f TFLOP/s, copies %.2f TB/s, measured now\n", place.flops / 1e12,
               place.bytes / 1e12);
 }

@@ -39,9 +39,9 @@ struct TrainingSettings {
   std::int64_t lanes = 0;         // 0: see lanes_of
   std::int64_t memory_limit = 0;  // in bytes; 0: what the machine has
 
-  std::string device = "auto";          // where to train: "cpu", "cuda", or a GPU if there is one
-  std::string precision = "bfloat16";   // of a GPU's matrices and activations: or "float"
-  std::int64_t deterministic = 0;       // 1: a rerun on the same GPU gives the same bits
+  std::string device = "auto";         // where to train: "cpu", "cuda", or a GPU if there is one
+  std::string precision = "bfloat16";  // of a GPU's matrices and activations: or "float"
+  std::int64_t deterministic = 0;      // 1: a rerun on the same GPU gives the same bits
 };
 
 // Into how many parts a batch is cut, whose gradients are summed in order. If not set: as many as threads under a
@@ -63,7 +63,7 @@ struct TrainingPlan {
   std::size_t parameters = 0;
   std::size_t bytes = 0;         // of this machine: parameters, moments, gradients and all lanes' arenas
   std::size_t device_bytes = 0;  // of a GPU's memory
-  double flops_per_token = 0;  // forward, backward, and the optimizer's
+  double flops_per_token = 0;    // forward, backward, and the optimizer's
   std::size_t tokens_per_step = 0;
   std::map<std::string, double> flop_shares;  // by kind of op
 };

@@ -226,8 +226,8 @@ TEST(BitsPerByte, AGpuGivesNoScoreToAModelThatOverflows) {
   std::vector<float> parameters = parameters_of(tiny, 0.1f);
   for (float& one : parameters) one *= 1e30f;
   const auto device = kernels::emulated_device();
-  const auto score = bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 400), 32), 2, false,
-                                   *device);
+  const auto score =
+      bits_per_byte(tiny, parameters.data(), documents, rows_of(segments_of(documents, 400), 32), 2, false, *device);
   ASSERT_FALSE(score);
   EXPECT_NE(score.error().find("not finite"), std::string::npos);
 }

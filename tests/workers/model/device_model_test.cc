@@ -126,7 +126,9 @@ class DeviceModels : public testing::TestWithParam<ModelConfig> {};
 #ifdef OVERNIGHT_TEST_ON_GPU
 INSTANTIATE_TEST_SUITE_P(Of, DeviceModels, testing::ValuesIn(every_kind()), kind_name);
 #else  // the rest of the kinds is tried in mixed_model_test.cc, without a device around them
-INSTANTIATE_TEST_SUITE_P(Of, DeviceModels, testing::Values(with_windows(), every_kind()[5], with_mixer("M"), with_mixer("3", 2)), kind_name);
+INSTANTIATE_TEST_SUITE_P(Of, DeviceModels,
+                         testing::Values(with_windows(), every_kind()[5], with_mixer("M"), with_mixer("3", 2)),
+                         kind_name);
 #endif
 
 TEST_P(DeviceModels, GiveTheLossAndTheGradientsOfTheCpu) {

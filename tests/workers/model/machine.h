@@ -73,7 +73,8 @@ struct StepTaken {
   double loss;
   std::vector<double> gradients;
 };
-StepTaken step_in_floats(const ModelConfig& config, bool rounded = false);  // language_model_test.cc; of the best table of this machine
+StepTaken step_in_floats(const ModelConfig& config,
+                         bool rounded = false);  // language_model_test.cc; of the best table of this machine
 
 inline namespace OVERNIGHT_PRECISION {
 
@@ -86,8 +87,8 @@ struct Machine {
   Memory memory;
 
   // What is not written is not a number. `rounded`: parameters that bfloat16 holds exactly.
-  Machine(const ModelConfig& config, const kernels::BackendOf<Real, Full>& backend,
-          ModelUse use = ModelUse::training, Walk walk = Walk::cache, bool rounded = false)
+  Machine(const ModelConfig& config, const kernels::BackendOf<Real, Full>& backend, ModelUse use = ModelUse::training,
+          Walk walk = Walk::cache, bool rounded = false)
       : model(make_language_model(config, batch, use, walk)),
         parameters(model.graph.parameter_floats()),
         gradients(model.graph.parameter_floats(), std::numeric_limits<Full>::quiet_NaN()),
@@ -95,8 +96,8 @@ struct Machine {
     initialize(model.graph, parameters.data(), 3);
     // Where the first step has zeros, gradients would not be seen. In floats and doubles the same numbers.
     for (std::size_t i = 0; i < parameters.size(); ++i)
-      parameters[i] = static_cast<float>(parameters[i]) +
-                      (rounded ? 0.05f * std::sin(static_cast<float>(i * i % 1009)) : 0.2f * std::sin(static_cast<float>(i)));
+      parameters[i] = static_cast<float>(parameters[i]) + (rounded ? 0.05f * std::sin(static_cast<float>(i * i % 1009))
+                                                                   : 0.2f * std::sin(static_cast<float>(i)));
     if (rounded) {
       for (Full& one : parameters) one = static_cast<float>(kernels::bfloat16(static_cast<float>(one)));
     }
