@@ -128,6 +128,7 @@ class Device {
   // While it is on, products try several ways to be done and keep the fastest; what they found is kept for other
   // programs on the same kind of GPU. Not while recording.
   virtual void tune(bool on) = 0;
+  virtual std::string why_not_kept() const = 0;  // what tuning found last; empty: it is kept, or there was nothing
   // Sums of gradients in a fixed order only, so that a rerun gives the same bits. On at first.
   virtual void be_deterministic(bool on) = 0;
 

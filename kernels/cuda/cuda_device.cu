@@ -107,6 +107,7 @@ class CudaDevice final : public Device {
 
   std::unique_ptr<Recording> record(const std::function<void()>& launches) override { return std::make_unique<Graph>(stream_, launches); }
   void tune(bool on) override { products_->tune(on); }
+  std::string why_not_kept() const override { return products_->why_not_kept(); }
   void be_deterministic(bool on) override {
     launching.deterministic = on;
     products_->use_kept(!on);

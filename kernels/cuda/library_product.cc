@@ -1,15 +1,8 @@
 #include "kernels/cuda/library_product.h"
 
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <sstream>
-#include <vector>
-
-#include <unistd.h>
-
-#include <cctype>
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/device.h"
 
@@ -50,19 +43,16 @@ class Layout {
   cublasLtMatrixLayout_t layout_ = nullptr;
 };
 
-// A file's name of a GPU's: letters and digits.
-std::string plain(const std::string& name) {
-  std::string made;
-  for (const char c : name) made += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
-  return made;
+cublasLtMatmulAlgo_t algorithm_of(const ProductWay& way) {
+  cublasLtMatmulAlgo_t algorithm;
+  static_assert(sizeof algorithm.data / sizeof algorithm.data[0] == std::tuple_size_v<ProductWay>);
+  std::copy(way.begin(), way.end(), algorithm.data);
+  return algorithm;
 }
-
-std::filesystem::path cache_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/')
-    return std::filesystem::path(cache) / "overnight";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
-    return std::filesystem::path(home) / ".cache" / "overnight";
-  return {};
+ProductWay way_of(const cublasLtMatmulAlgo_t& algorithm) {
+  ProductWay way;
+  std::copy(std::begin(algorithm.data), std::end(algorithm.data), way.begin());
+  return way;
 }
 
 }  // namespace
@@ -133,12 +123,8 @@ struct LibraryProducts::Plan {
 
 LibraryProducts::LibraryProducts(const std::string& gpu, const std::filesystem::path& file, cudaStream_t stream,
                                  void* workspace)
-    : stream_(stream), workspace_(workspace), file_(file) {
+    : stream_(stream), workspace_(workspace), kept_(gpu, version(), file) {
   check(cublasLtCreate(&handle_), "start");
-  made_for_ = plain(gpu) + " " + version();
-  if (const auto folder = cache_folder(); file_.empty() && !folder.empty())
-    file_ = folder / ("products-" + plain(gpu) + "-" + std::to_string(cublasLtGetVersion()));
-  read_file();
 }
 LibraryProducts::~LibraryProducts() {
   plans_.clear();
@@ -152,10 +138,10 @@ LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out
   auto& plan = plans_[key];
   if (plan != nullptr) return plan.get();
   plan = std::make_unique<Plan>(key);
-  if (const auto kept = kept_.find(key); use_kept_ && kept != kept_.end() && plan->bears(handle_, kept->second)) {
-    plan->algorithm = kept->second;
-    plan->possible = true;
-    return plan.get();
+  if (const ProductWay* kept = kept_.find(key); use_kept_ && kept != nullptr) {
+    plan->algorithm = algorithm_of(*kept);
+    plan->possible = plan->bears(handle_, plan->algorithm);
+    if (plan->possible) return plan.get();
   }
   const auto ways = plan->candidates(handle_, key, tuning_ ? candidates_max : 1);
   plan->possible = !ways.empty();
@@ -181,7 +167,7 @@ LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out
   cudaEventDestroy(began);
   cudaEventDestroy(ended);
   plan->possible = best < INFINITY;
-  if (plan->possible) kept_[key] = plan->algorithm;
+  if (plan->possible) kept_.keep(key, way_of(plan->algorithm));
   found_ = true;
   return plan.get();
 }
@@ -206,55 +192,11 @@ void LibraryProducts::tune(bool on) {
   tuning_ = on;
   if (on) {  // what was chosen without trying is chosen again
     for (auto at = plans_.begin(); at != plans_.end();)
-      at = kept_.contains(at->first) ? std::next(at) : plans_.erase(at);
+      at = kept_.find(at->first) != nullptr ? std::next(at) : plans_.erase(at);
   } else if (found_) {
-    write_file();
+    why_not_kept_ = kept_.write();
     found_ = false;
   }
-}
-
-// Behind a line that says for which GPU and version of the library, whose others mean nothing to it, a line a plan: the
-// key's numbers, then the algorithm's, which is the library's own secret of eight words.
-void LibraryProducts::read_file() {
-  std::ifstream in(file_);
-  std::string made_for;
-  if (!std::getline(in, made_for) || made_for != made_for_) return;
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words(line);
-    ProductKey k;
-    std::uint32_t in_kind = 0, out_kind = 0;
-    cublasLtMatmulAlgo_t how{};
-    words >> k.rows >> k.columns >> k.depth >> k.stride >> k.a_stride >> k.b_stride >> k.count >> k.a_apart >>
-        k.b_apart >> k.out_apart >> in_kind >> out_kind >> k.a_turned >> k.b_turned >> k.adds >> k.in_place >>
-        k.alignment;
-    for (auto& word : how.data) words >> word;
-    if (!words || in_kind > 1 || out_kind > 1) continue;
-    k.in = static_cast<NumberKind>(in_kind), k.out = static_cast<NumberKind>(out_kind);
-    kept_[k] = how;
-  }
-}
-
-// As a whole or not at all; if it cannot be written, the next program tries again.
-void LibraryProducts::write_file() const {
-  if (file_.empty()) return;
-  std::error_code failed;
-  if (file_.has_parent_path()) std::filesystem::create_directories(file_.parent_path(), failed);
-  const std::filesystem::path made = file_.string() + "." + std::to_string(getpid());
-  {
-    std::ofstream out(made);
-    out << made_for_ << '\n';
-    for (const auto& [k, how] : kept_) {
-      for (const std::uint64_t number :
-           {k.rows, k.columns, k.depth, k.stride, k.a_stride, k.b_stride, k.count, k.a_apart, k.b_apart, k.out_apart,
-            std::uint64_t(k.in), std::uint64_t(k.out), std::uint64_t(k.a_turned), std::uint64_t(k.b_turned),
-            std::uint64_t(k.adds), std::uint64_t(k.in_place), std::uint64_t(k.alignment)})
-        out << number << ' ';
-      for (const auto word : how.data) out << word << ' ';
-      out << '\n';
-    }
-    if (!out.flush()) return void(std::filesystem::remove(made, failed));
-  }
-  std::filesystem::rename(made, file_, failed);
 }
 
 }  // namespace overnight::kernels::cuda

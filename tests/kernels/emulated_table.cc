@@ -61,6 +61,7 @@ class EmulatedDevice final : public Device {
     return made;
   }
   void tune(bool) override {}
+  std::string why_not_kept() const override { return ""; }
   void be_deterministic(bool on) override { cuda::launching.deterministic = on; }
   Peaks measure_peaks() override { return {1e9, 1e9, 1e9}; }
 

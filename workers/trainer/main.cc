@@ -128,6 +128,15 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
   return "";
 }
 
+// On a GPU, what a training would try before its first step is tried now, and kept.
+int try_products(const Options& options, const Documents& documents, kernels::Device& device) {
+  Training(options.settings, documents, {}, &device);
+  if (options.settings.deterministic == 1)
+    std::printf("products          not tried: deterministic is 1, each is done the library's first way\n");
+  const std::string why = device.why_not_kept();
+  return why.empty() ? 0 : complain(why);
+}
+
 int train(Options& options, Clock::time_point began) {
   // Whatever comes before the first step ends when it is asked to, or when the time is over.
   // So does the learning of tokens once it takes too much memory: how much cannot be known before.
@@ -161,9 +170,7 @@ int train(Options& options, Clock::time_point began) {
   if (!too_large.empty()) return complain("this model and batch cannot be trained here: " + too_large);
   if (options.plan_only) {
     print_plan(options, memory, *place);
-    // On a GPU, what a training would try before its first step is tried now, and kept.
-    if (place->device != nullptr) Training(options.settings, texts->documents, {}, place->device.get());
-    return 0;
+    return place->device != nullptr ? try_products(options, texts->documents, *place->device) : 0;
   }
   if (std::string why = prepare_artifacts(options); !why.empty()) return complain(why);
   // One step is always taken, however late it is; only right angles, which take long, are given up when time is over.
@@ -181,6 +188,8 @@ int train(Options& options, Clock::time_point began) {
   if (place->device != nullptr)
     std::printf("trains on %s, %s, %lld lane%s\n", place->facts.name.c_str(), options.settings.precision.c_str(),
                 static_cast<long long>(options.settings.lanes), options.settings.lanes == 1 ? "" : "s");
+  if (place->device != nullptr && !options.products.empty() && !place->device->why_not_kept().empty())
+    std::fprintf(stderr, "overnight-train: %s\n", place->device->why_not_kept().c_str());
   if (options.profile) training.take_profile();
   Metrics metrics;
   Training::Position position;
