@@ -277,9 +277,10 @@ struct BackendOf {
 
   // losses[row] = cross-entropy of logits[rows, width] against targets, in nats; 0 for a target below 0, which is not
   // counted. With a softcap c above 0, of c * tanh(logit / c). With `scale` > 0 the logits are replaced by
-  // scale * d(sum of losses)/d(logits); else what is left of them is of no use.
-  void (*cross_entropy)(Full* losses, Real* logits, const std::int32_t* targets, std::size_t rows, std::size_t width,
-                        Full softcap, Full scale);
+  // scale * d(sum of losses)/d(logits); else what is left of them is of no use. Rows lie `stride` apart; what lies
+  // between them may be overwritten with anything.
+  void (*cross_entropy)(Full* losses, Real* logits, std::size_t stride, const std::int32_t* targets, std::size_t rows,
+                        std::size_t width, Full softcap, Full scale);
 
   // to += from
   void (*add)(Real* to, const Real* from, std::size_t count);

@@ -6,46 +6,92 @@
 
 namespace overnight::kernels::cuda {
 
-// The sum before SiLU, of channel `c` of token `row`; the first tokens of a sequence see zeros before it.
+// What a convolution reads, and the sizes of it.
 template <typename Real>
-__device__ FullOf<Real> convolved(const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, std::size_t row, std::size_t t, std::size_t c, std::size_t channels,
+struct Convolved {
+  const Real* in;
+  std::size_t stride;
+  ConvolutionOf<const FullOf<Real>> p;
+  unsigned context, channels, taps;
+
+  // sums[n] = the sum before SiLU of channel c + n of token `row`; the first tokens of a sequence see zeros before it.
+  template <unsigned Count>
+  __device__ void sum(FullOf<Real> (&sums)[Count], std::size_t row, unsigned c) const {
+    const unsigned t = static_cast<unsigned>(row) % context;
+    read(sums, p.bias + c);
+    for (unsigned back = 0; back < taps && back <= t; ++back) {
+      FullOf<Real> weights[Count], x[Count];
+      read(weights, p.weights + (taps - 1 - back) * channels + c);
+      read(x, in + (row - back) * stride + c);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) sums[n] += weights[n] * x[n];
+    }
+  }
+  bool in_packs(const Real* one, const Real* other) const {
+    return channels % Pack<Real>::size == 0 && stride % Pack<Real>::size == 0 && on_pack_boundaries(one, other, in, p.weights, p.bias);
+  }
+};
+template <typename Real>
+Convolved<Real> convolved(const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, std::size_t context, std::size_t channels,
                           std::size_t taps) {
-  FullOf<Real> sum = p.bias[c];
-  for (std::size_t back = 0; back < taps && back <= t; ++back) sum += p.weights[(taps - 1 - back) * channels + c] * in[(row - back) * stride + c];
-  return sum;
+  return {in, stride, p, static_cast<unsigned>(context), static_cast<unsigned>(channels), static_cast<unsigned>(taps)};
 }
 
+template <unsigned Count, typename Real>
+void convolution_forward_by(Real* out, Convolved<Real> from, std::size_t rows) {
+  each_in_rows<Count>("convolution_forward", rows, from.channels, [=] __device__(std::size_t row, unsigned c) {
+    FullOf<Real> sums[Count];
+    from.sum(sums, row, c);
+    Pack<Real, Count> y;
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) y.at[n] = silu(sums[n]).value;
+    store(out + row * from.channels + c, y);
+  });
+}
 template <typename Real>
 void convolution_forward(Real* out, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p, std::size_t batch, std::size_t context,
                          std::size_t channels, std::size_t taps) {
-  each("convolution_forward", batch * context * channels, [=] __device__(std::size_t i) {
-    const std::size_t row = i / channels, c = i % channels;
-    out[i] = silu(convolved(in, stride, p, row, row % context, c, channels, taps)).value;
-  });
+  const auto from = convolved(in, stride, p, context, channels, taps);
+  by_packs<Real>(from.in_packs(out, in), [&](auto size) { convolution_forward_by<size()>(out, from, batch * context); });
 }
 
-template <typename Real>
-void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p,
-                          FullOf<Real>*, std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps) {
+template <unsigned Count, typename Real>
+void convolution_backward_by(Real* din, ConvolutionOf<FullOf<Real>> d, Real* dout, Convolved<Real> from, std::size_t rows) {
   using Full = FullOf<Real>;
-  const std::size_t rows = batch * context;
+  const unsigned context = from.context, channels = from.channels, taps = from.taps;
   // In place first: the gradient of the sum before SiLU, which all that follows reads again and again.
-  each("convolution_backward, sums", rows * channels, [=] __device__(std::size_t i) {
-    const std::size_t row = i / channels, c = i % channels;
-    dout[i] = dout[i] * silu(convolved(in, stride, p, row, row % context, c, channels, taps)).slope;
+  each_in_rows<Count>("convolution_backward, sums", rows, channels, [=] __device__(std::size_t row, unsigned c) {
+    Full sums[Count];
+    from.sum(sums, row, c);
+    auto dy = load<Count>(dout + row * channels + c);
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) dy.at[n] = dy.at[n] * silu(sums[n]).slope;
+    store(dout + row * channels + c, dy);
   });
   add_column_sums("convolution_backward, bias", d.bias, rows, channels,
                   [=] __device__(std::size_t row, std::size_t c) { return static_cast<Full>(dout[row * channels + c]); });
   add_column_sums("convolution_backward, weights", d.weights, rows, taps * channels, [=] __device__(std::size_t row, std::size_t i) {
-    const std::size_t back = taps - 1 - i / channels, c = i % channels;
-    return back <= row % context ? dout[row * channels + c] * static_cast<Full>(in[(row - back) * stride + c]) : Full(0);
+    const unsigned back = taps - 1 - static_cast<unsigned>(i) / channels, c = static_cast<unsigned>(i) % channels;
+    return back <= static_cast<unsigned>(row) % context ? dout[row * channels + c] * static_cast<Full>(from.in[(row - back) * from.stride + c]) : Full(0);
   });
-  each("convolution_backward", rows * channels, [=] __device__(std::size_t i) {
-    const std::size_t row = i / channels, c = i % channels, left = context - 1 - row % context;
-    Full sum = 0;
-    for (std::size_t on = 0; on < taps && on <= left; ++on) sum += p.weights[(taps - 1 - on) * channels + c] * dout[(row + on) * channels + c];
-    din[row * stride + c] = sum;
+  each_in_rows<Count>("convolution_backward", rows, channels, [=] __device__(std::size_t row, unsigned c) {
+    const unsigned left = context - 1 - static_cast<unsigned>(row) % context;
+    Full sums[Count] = {};
+    for (unsigned on = 0; on < taps && on <= left; ++on) {
+      Full weights[Count], dy[Count];
+      read(weights, from.p.weights + (taps - 1 - on) * channels + c);
+      read(dy, dout + (row + on) * channels + c);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) sums[n] += weights[n] * dy[n];
+    }
+    store(din + row * from.stride + c, rounded<Real>(sums));
   });
+}
+template <typename Real>
+void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, Real* dout, const Real* in, std::size_t stride, ConvolutionOf<const FullOf<Real>> p,
+                          FullOf<Real>*, std::size_t batch, std::size_t context, std::size_t channels, std::size_t taps) {
+  const auto from = convolved(in, stride, p, context, channels, taps);
+  by_packs<Real>(from.in_packs(din, dout), [&](auto size) { convolution_backward_by<size()>(din, d, dout, from, batch * context); });
 }
 
 }  // namespace overnight::kernels::cuda

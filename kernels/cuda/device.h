@@ -130,6 +130,26 @@ bool on_pack_boundaries(Pointers... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
+// to = from, in accesses of at most 16 bytes, on whose boundaries `from` must lie.
+template <unsigned Count, typename To, typename Value>
+__device__ void read(To (&to)[Count], const Value* from) {
+  constexpr unsigned all = 16 / sizeof(Value), once = Count < all ? Count : all;
+#pragma unroll
+  for (unsigned at = 0; at < Count; at += once) {
+    const auto pack = load<once>(from + at);
+#pragma unroll
+    for (unsigned n = 0; n < once; ++n) to[at + n] = static_cast<To>(pack.at[n]);
+  }
+}
+
+template <typename Real, unsigned Count>
+__device__ Pack<Real, Count> rounded(const FullOf<Real> (&from)[Count]) {
+  Pack<Real, Count> made;
+#pragma unroll
+  for (unsigned n = 0; n < Count; ++n) made.at[n] = static_cast<Real>(from[n]);
+  return made;
+}
+
 // Calls body(std::integral_constant) with how many numbers to move at once: all of a pack if `whole`, else one.
 template <typename Real, typename Body>
 void by_packs(bool whole, const Body& body) {
@@ -153,6 +173,29 @@ __global__ void each_kernel(std::size_t count, Body body) {
 template <typename Body>
 void each(const char* name, std::size_t count, Body body) {
   if (count > 0) launch(name, each_kernel<Body>, loop_grid(count), dim3(block_threads), 0, count, body);
+}
+
+// body(row, column) for every `Count`th column of each row, in no order, without a division: a thread stays in its
+// column. `columns` is a multiple of Count.
+template <unsigned Count, typename Body>
+__global__ void each_in_rows_kernel(std::size_t rows, unsigned columns, Body body) {
+  const unsigned column = (blockIdx.x * blockDim.x + threadIdx.x) * Count;
+  if (column >= columns) return;
+  const std::size_t step = static_cast<std::size_t>(gridDim.y) * blockDim.y;
+  for (std::size_t row = static_cast<std::size_t>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows; row += step)
+    body(row, column);
+}
+template <unsigned Count, typename Body>
+void each_in_rows(const char* name, std::size_t rows, std::size_t columns, Body body) {
+  if (rows == 0 || columns == 0) return;
+  const std::size_t threads = columns / Count;
+  unsigned across = block_threads;
+  while (across / 2 >= threads && across > 1) across /= 2;
+  const dim3 block(across, block_threads / across);
+  const std::size_t beside = blocks_of(threads, across);
+  const dim3 grid(static_cast<unsigned>(beside),
+                  static_cast<unsigned>(std::min(blocks_of(rows, block.y), std::max<std::size_t>(1, blocks_max / beside))));
+  launch(name, each_in_rows_kernel<Count, Body>, grid, block, 0, rows, static_cast<unsigned>(columns), body);
 }
 
 template <typename Real, unsigned Count, typename Function, typename... Packs>

@@ -10,9 +10,8 @@ namespace overnight::kernels::cuda {
 
 template <unsigned Count, typename Real>
 void embedding_forward_by(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width) {
-  each("embedding_forward", rows * width / Count, [=] __device__(std::size_t i) {
-    const std::size_t row = i * Count / width, column = i * Count % width;
-    store(out + i * Count, load<Count>(table + static_cast<std::size_t>(ids[row]) * width + column));
+  each_in_rows<Count>("embedding_forward", rows, width, [=] __device__(std::size_t row, unsigned column) {
+    store(out + row * width + column, load<Count>(table + static_cast<std::size_t>(ids[row]) * width + column));
   });
 }
 template <typename Real>
@@ -89,44 +88,69 @@ __device__ FullOf<Real> gate_logit(const Real* x, const FullOf<Real>* weights, s
   return warp_sum(sum);
 }
 
-template <typename Real, typename Full = FullOf<Real>>
-void value_embedding_forward(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real, const Full> p,
-                             AttentionShape s, std::size_t rows) {
+template <unsigned Count, typename Real, typename Full>
+void value_embedding_forward_by(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real, const Full> p,
+                                AttentionShape s, std::size_t rows) {
   const std::size_t shared = s.key_heads(), stride = s.row(), values_at = stride - shared * s.head_size, seen = width < value_gate_inputs ? width : value_gate_inputs;
   each_row("value_embedding_forward", rows * shared, [=] __device__(std::size_t i, unsigned lane) {
     const std::size_t row = i / shared, h = i % shared;
     const Full gate = 2 * sigmoid(gate_logit(in + row * width, p.gate + h * seen, seen, lane));
     const Real* from = p.table + (static_cast<std::size_t>(ids[row]) * shared + h) * s.head_size;
     Real* to = qkv + row * stride + values_at + h * s.head_size;
-    for (std::size_t j = lane; j < s.head_size; j += warp_threads) to[j] = to[j] + gate * from[j];
+    for (std::size_t j = lane * Count; j < s.head_size; j += warp_threads * Count) {
+      auto pack = load<Count>(to + j);
+      const auto added = load<Count>(from + j);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) pack.at[n] = pack.at[n] + gate * added.at[n];
+      store(to + j, pack);
+    }
   });
 }
-
-// First what each row and head needs, into the end of the scratch: the share that its gate lets through and the gradient of the gate's logit.
 template <typename Real, typename Full = FullOf<Real>>
-void value_embedding_backward(Real* din, ValueEmbeddingOf<Full> d, const Real* dqkv, const Real* in, std::size_t width, const std::int32_t* ids,
-                              const std::int32_t* order, ValueEmbeddingOf<const Real, const Full> p, Full* scratch, AttentionShape s, std::size_t rows) {
+void value_embedding_forward(Real* qkv, const Real* in, std::size_t width, const std::int32_t* ids, ValueEmbeddingOf<const Real, const Full> p,
+                             AttentionShape s, std::size_t rows) {
+  by_packs<Real>(s.head_size % Pack<Real>::size == 0 && on_pack_boundaries(qkv, p.table),
+                 [&](auto size) { value_embedding_forward_by<size()>(qkv, in, width, ids, p, s, rows); });
+}
+
+// What each row and head needs: the share that its gate lets through, and the gradient of the gate's logit.
+template <unsigned Count, typename Real, typename Full>
+void value_embedding_gates_by(Full* shares, Full* slopes, const Real* dqkv, const Real* in, std::size_t width, const std::int32_t* ids,
+                              ValueEmbeddingOf<const Real, const Full> p, AttentionShape s, std::size_t rows) {
   const std::size_t shared = s.key_heads(), size = s.head_size, stride = s.row(), values_at = stride - shared * size,
                     seen = width < value_gate_inputs ? width : value_gate_inputs;
-  Full *shares = scratch + embedding_scratch(rows, shared * size), *slopes = shares + rows * shared;
   each_row("value_embedding_backward, gates", rows * shared, [=] __device__(std::size_t i, unsigned lane) {
     const std::size_t row = i / shared, h = i % shared;
     const Real *values = p.table + (static_cast<std::size_t>(ids[row]) * shared + h) * size, *dv = dqkv + row * stride + values_at + h * size;
     Full dot = 0;
-    for (std::size_t j = lane; j < size; j += warp_threads) dot += static_cast<Full>(dv[j]) * values[j];
+    for (std::size_t j = lane * Count; j < size; j += warp_threads * Count) {
+      const auto a = load<Count>(dv + j), b = load<Count>(values + j);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) dot += static_cast<Full>(a.at[n]) * b.at[n];
+    }
     dot = warp_sum(dot);
     const Full share = sigmoid(gate_logit(in + row * width, p.gate + h * seen, seen, lane));
     if (lane != 0) return;
     shares[i] = 2 * share;
     slopes[i] = dot * 2 * share * (1 - share);
   });
+}
+
+template <typename Real, typename Full = FullOf<Real>>
+void value_embedding_backward(Real* din, ValueEmbeddingOf<Full> d, const Real* dqkv, const Real* in, std::size_t width, const std::int32_t* ids,
+                              const std::int32_t* order, ValueEmbeddingOf<const Real, const Full> p, Full* scratch, AttentionShape s, std::size_t rows) {
+  const std::size_t shared = s.key_heads(), size = s.head_size, stride = s.row(), values_at = stride - shared * size,
+                    seen = width < value_gate_inputs ? width : value_gate_inputs;
+  Full *shares = scratch + embedding_scratch(rows, shared * size), *slopes = shares + rows * shared;
+  // First, into the end of the scratch.
+  by_packs<Real>(size % Pack<Real>::size == 0 && on_pack_boundaries(dqkv, p.table),
+                 [&](auto count) { value_embedding_gates_by<count()>(shares, slopes, dqkv, in, width, ids, p, s, rows); });
   add_column_sums("value_embedding_backward, gate", d.gate, rows, shared * seen,
                   [=] __device__(std::size_t row, std::size_t i) { return slopes[row * shared + i / seen] * in[row * width + i % seen]; });
   add_to_table("value_embedding_backward, table", d.table, scratch, ids, order, rows, shared * size, [=] __device__(std::size_t row, std::size_t column) {
     return shares[row * shared + column / size] * dqkv[row * stride + values_at + column];
   });
-  each("value_embedding_backward, in", rows * seen, [=] __device__(std::size_t i) {
-    const std::size_t row = i / seen, column = i % seen;
+  each_in_rows<1>("value_embedding_backward, in", rows, seen, [=] __device__(std::size_t row, unsigned column) {
     Full sum = 0;
     for (std::size_t h = 0; h < shared; ++h) sum += slopes[row * shared + h] * p.gate[h * seen + column];
     Real& to = din[row * width + column];

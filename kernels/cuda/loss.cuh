@@ -41,71 +41,69 @@ __device__ Full cap_slope(Full y, Full cap) {
 }
 
 // Each thread keeps `Packs` packs of its row, the rest it reads again (rows longer than Packs * block_threads packs).
+// The last pack may reach beyond the row: its numbers there are none.
 template <unsigned Packs, unsigned Count, typename Real, typename Full>
-__global__ void cross_entropy_kernel(Full* losses, Real* logits, const std::int32_t* targets, std::size_t width, Full cap, Full scale) {
+__global__ void cross_entropy_kernel(Full* losses, Real* logits, std::size_t stride, const std::int32_t* targets, std::size_t width, Full cap, Full scale) {
   __shared__ Full parts[block_threads / warp_threads];
-  const std::size_t row = blockIdx.x, packs = width / Count;
-  Real* x = logits + row * width;
+  const std::size_t row = blockIdx.x;
+  const auto ends = static_cast<unsigned>(width), packs = (ends + Count - 1) / Count;
+  Real* x = logits + row * stride;
   const bool counted = targets[row] >= 0;
-  const auto target = counted ? static_cast<std::size_t>(targets[row]) : width;
+  const unsigned target = counted ? static_cast<unsigned>(targets[row]) : ends;
   Full kept[Packs * Count], largest = -INFINITY, sum = 0;
-#pragma unroll
-  for (unsigned p = 0; p < Packs; ++p) {
-    const std::size_t i = threadIdx.x + p * block_threads;
-    if (i >= packs) continue;
+  const auto read = [&](unsigned i, Full* y) {
     const auto pack = load<Count>(x + i * Count);
 #pragma unroll
-    for (unsigned n = 0; n < Count; ++n) {
-      const Full y = capped(static_cast<Full>(pack.at[n]), cap);
-      kept[p * Count + n] = y;
-      largest = y > largest ? y : largest;
+    for (unsigned n = 0; n < Count; ++n) y[n] = i * Count + n < ends ? capped(static_cast<Full>(pack.at[n]), cap) : Full(-INFINITY);
+  };
+  // Calls body(pack, its numbers) for all that this thread has of the row.
+  const auto each_pack = [&](const auto& body) {
+#pragma unroll
+    for (unsigned p = 0; p < Packs; ++p)
+      if (threadIdx.x + p * block_threads < packs) body(threadIdx.x + p * block_threads, kept + p * Count);
+    for (unsigned i = threadIdx.x + Packs * block_threads; i < packs; i += block_threads) {
+      Full again[Count];
+      read(i, again);
+      body(i, again);
     }
-  }
-  for (std::size_t i = threadIdx.x + Packs * block_threads; i < packs; i += block_threads) {
-    for (unsigned n = 0; n < Count; ++n) {
-      const Full y = capped(static_cast<Full>(x[i * Count + n]), cap);
-      largest = y > largest ? y : largest;
-    }
-  }
+  };
+#pragma unroll
+  for (unsigned p = 0; p < Packs; ++p)
+    if (threadIdx.x + p * block_threads < packs) read(threadIdx.x + p * block_threads, kept + p * Count);
+  each_pack([&](unsigned, const Full* y) {
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) largest = y[n] > largest ? y[n] : largest;
+  });
   largest = block_largest(largest, parts);
+  each_pack([&](unsigned, const Full* y) {
 #pragma unroll
-  for (unsigned p = 0; p < Packs; ++p) {
-    if (threadIdx.x + p * block_threads >= packs) continue;
-#pragma unroll
-    for (unsigned n = 0; n < Count; ++n) sum += exp(kept[p * Count + n] - largest);
-  }
-  for (std::size_t i = threadIdx.x + Packs * block_threads; i < packs; i += block_threads)
-    for (unsigned n = 0; n < Count; ++n) sum += exp(capped(static_cast<Full>(x[i * Count + n]), cap) - largest);
+    for (unsigned n = 0; n < Count; ++n) sum += exp(y[n] - largest);
+  });
   sum = block_sum(sum, parts);
   if (threadIdx.x == 0) losses[row] = counted ? log(sum) - (capped(static_cast<Full>(x[target]), cap) - largest) : Full(0);
   if (scale <= 0) return;
   __syncthreads();  // the target has been read before it is overwritten
   const Full factor = counted ? scale / sum : Full(0);
-  const auto gradient = [&](Full y, std::size_t i) {
-    return (exp(y - largest) * factor - (i == target ? scale : Full(0))) * cap_slope(y, cap);
-  };
-#pragma unroll
-  for (unsigned p = 0; p < Packs; ++p) {
-    const std::size_t i = threadIdx.x + p * block_threads;
-    if (i >= packs) continue;
+  each_pack([&](unsigned i, const Full* y) {
     Pack<Real, Count> d;
 #pragma unroll
-    for (unsigned n = 0; n < Count; ++n) d.at[n] = gradient(kept[p * Count + n], i * Count + n);
+    for (unsigned n = 0; n < Count; ++n) {
+      const unsigned at = i * Count + n;
+      d.at[n] = at < ends ? (exp(y[n] - largest) * factor - (at == target ? scale : Full(0))) * cap_slope(y[n], cap) : Full(0);
+    }
     store(x + i * Count, d);
-  }
-  for (std::size_t i = threadIdx.x + Packs * block_threads; i < packs; i += block_threads)
-    for (unsigned n = 0; n < Count; ++n) x[i * Count + n] = gradient(capped(static_cast<Full>(x[i * Count + n]), cap), i * Count + n);
+  });
 }
 
 template <typename Real>
-void cross_entropy(FullOf<Real>* losses, Real* logits, const std::int32_t* targets, std::size_t rows, std::size_t width, FullOf<Real> softcap,
-                   FullOf<Real> scale) {
+void cross_entropy(FullOf<Real>* losses, Real* logits, std::size_t stride, const std::int32_t* targets, std::size_t rows, std::size_t width,
+                   FullOf<Real> softcap, FullOf<Real> scale) {
   using Full = FullOf<Real>;
   constexpr unsigned kept_packs = 4;  // 8,192 bfloat16 of a row, 32 registers a thread
   if (rows == 0) return;
-  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(logits), [&](auto size) {
+  by_packs<Real>(stride % Pack<Real>::size == 0 && on_pack_boundaries(logits), [&](auto size) {
     launch("cross_entropy", cross_entropy_kernel<kept_packs, size(), Real, Full>, dim3(static_cast<unsigned>(rows)), dim3(block_threads), 0, losses, logits,
-           targets, width, softcap, scale);
+           stride, targets, width, softcap, scale);
   });
 }
 

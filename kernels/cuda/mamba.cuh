@@ -10,9 +10,9 @@ template <typename Real>
 void mamba2_forward(FullOf<Real>* step, FullOf<Real>* decay, const Real* raw, std::size_t stride, const FullOf<Real>* bias, const FullOf<Real>* log_rate,
                     std::size_t rows, std::size_t heads) {
   using Full = FullOf<Real>;
-  each("mamba2_forward", rows * heads, [=] __device__(std::size_t i) {
-    const std::size_t h = i % heads;
-    const Full size = softplus(raw[i / heads * stride + h] + bias[h]);
+  each_in_rows<1>("mamba2_forward", rows, heads, [=] __device__(std::size_t row, unsigned h) {
+    const std::size_t i = row * heads + h;
+    const Full size = softplus(raw[row * stride + h] + bias[h]);
     step[i] = size;
     decay[i] = -exp(log_rate[h]) * size;
   });
@@ -29,7 +29,7 @@ void mamba2_backward(Real* draw, std::size_t stride, FullOf<Real>* dbias, FullOf
   add_column_sums("mamba2_backward, rates", dlog_rate, rows, heads, [=] __device__(std::size_t row, std::size_t h) {
     return -exp(log_rate[h]) * step[row * heads + h] * ddecay[row * heads + h];
   });
-  each("mamba2_backward", rows * heads, [=] __device__(std::size_t i) { draw[i / heads * stride + i % heads] = of(i / heads, i % heads); });
+  each_in_rows<1>("mamba2_backward", rows, heads, [=] __device__(std::size_t row, unsigned h) { draw[row * stride + h] = of(row, h); });
 }
 
 // Decay rates: -(1 + x) for x >= 0, -1 / (1 - x) below, at most -1e-4.
@@ -57,9 +57,10 @@ template <typename Real, typename Full>
 void mamba3_steps(Mamba3Of<Real, Full> out, Mamba3ProjectionOf<const Real> in, Mamba3ParametersOf<const Full> p, Mamba3Shape shape) {
   const StateSpaceShape s = shape.scan;
   const std::size_t stride = in.stride, count = shape.angles;
-  each("mamba3_forward, steps", s.batch * s.context * s.heads, [=] __device__(std::size_t at) {
-    const std::size_t row = at / s.heads, h = at % s.heads;
-    const bool last = (row + 1) % s.context == 0;
+  const auto context = static_cast<unsigned>(s.context);
+  each_in_rows<1>("mamba3_forward, steps", s.batch * s.context, s.heads, [=] __device__(std::size_t row, unsigned h) {
+    const std::size_t at = row * s.heads + h;
+    const bool last = static_cast<unsigned>(row + 1) % context == 0;
     const Full step = softplus(in.step[row * stride + h] + p.step_bias[h]), share = sigmoid(static_cast<Full>(in.share[row * stride + h]));
     const Full later = last ? Full(0) : (1 - sigmoid(static_cast<Full>(in.share[(row + 1) * stride + h]))) * softplus(in.step[(row + 1) * stride + h] + p.step_bias[h]);
     out.step[at] = step;
@@ -135,8 +136,9 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
   const std::size_t rows = s.batch * s.context, groups = shape.shared_groups, per_group = s.heads / groups, normed = s.rank * groups, stride = in.stride,
                     count = shape.angles;
   // Of each angle at each token: how the turn there pulls; kept in `turning` [rows, heads, angles], then summed from the end of the sequence.
-  each("mamba3_backward, turns", rows * s.heads * count, [=] __device__(std::size_t at) {
-    const std::size_t row = at / count / s.heads, h = at / count % s.heads, i = at % count;
+  const auto heads = static_cast<unsigned>(s.heads), shares = static_cast<unsigned>(normed), context = static_cast<unsigned>(s.context);
+  each_in_rows<1>("mamba3_backward, turns", rows * s.heads, count, [=] __device__(std::size_t head, unsigned i) {
+    const std::size_t row = static_cast<unsigned>(head) / heads, h = static_cast<unsigned>(head) % heads;
     Full pull = 0;
     for (std::size_t r = 0; r < s.rank; ++r) {
       const std::size_t from = ((row * s.rank + r) * s.heads + h) * s.state;
@@ -147,7 +149,7 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
       turn_back(dk, angles, i, count);
       turn_back(dq, angles, i, count);
     }
-    turning[at] = pull;
+    turning[head * count + i] = pull;
   });
   each("mamba3_backward, sums of turns", s.batch * s.heads * count, [=] __device__(std::size_t i) {
     const std::size_t b = i / count / s.heads, h = i / count % s.heads, a = i % count, apart = s.heads * count;
@@ -165,8 +167,9 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
   });
   const auto bias_sum = [=](const char* name, Full* to, const Real* from) {
     add_column_sums(name, to, rows, s.heads * s.rank * s.state, [=] __device__(std::size_t row, std::size_t i) {
-      const std::size_t h = i / s.state / s.rank, r = i / s.state % s.rank;
-      return from[((row * s.rank + r) * s.heads + h) * s.state + i % s.state];
+      const auto column = static_cast<unsigned>(i), state = static_cast<unsigned>(s.state), rank = static_cast<unsigned>(s.rank);
+      const std::size_t h = column / state / rank, r = column / state % rank;
+      return from[((row * s.rank + r) * s.heads + h) * s.state + column % state];
     });
   };
   bias_sum("mamba3_backward, key biases", dp.key_bias, dout.k);
@@ -180,7 +183,7 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
   };
   const auto through_norm = [=](const char* name, Real* din, Full* dgain, const Real* from, const Real* x, const Full* gain, std::size_t which) {
     add_column_sums(name, dgain, rows * normed, s.state, [=] __device__(std::size_t place, std::size_t i) {
-      const std::size_t row = place / normed, n = place % normed;
+      const std::size_t row = static_cast<unsigned>(place) / shares, n = static_cast<unsigned>(place) % shares;
       return shared(from, row, n, i) * x[row * stride + n * s.state + i] * out.rstd[(row * 2 + which) * normed + n];
     });
     each_row(name, rows * normed, [=] __device__(std::size_t place, unsigned lane) {
@@ -194,17 +197,16 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
   };
   through_norm("mamba3_backward, keys", d.key, dp.key_gain, dout.k, in.key, p.key_gain, 0);
   through_norm("mamba3_backward, queries", d.query, dp.query_gain, dout.q, in.query, p.query_gain, 1);
-  each("mamba3_backward, angles", rows * count, [=] __device__(std::size_t i) {
-    const std::size_t row = i / count, a = i % count;
+  each_in_rows<1>("mamba3_backward, angles", rows, count, [=] __device__(std::size_t row, unsigned a) {
     const Full turned = tanh(static_cast<Full>(in.angle[row * stride + a])), slope = static_cast<Full>(pi) * (1 - turned * turned);
     Full sum = 0;
     for (std::size_t h = 0; h < s.heads; ++h) sum += turning[(row * s.heads + h) * count + a] * out.step[row * s.heads + h] * slope;
     d.angle[row * stride + a] = sum;
   });
-  each("mamba3_backward, steps", rows * s.heads, [=] __device__(std::size_t at) {
-    const std::size_t row = at / s.heads, h = at % s.heads, place = row * stride + h;
+  each_in_rows<1>("mamba3_backward, steps", rows, s.heads, [=] __device__(std::size_t row, unsigned h) {
+    const std::size_t at = row * s.heads + h, place = row * stride + h;
     const Full step = out.step[at], share = sigmoid(static_cast<Full>(in.share[place]));
-    const Full before = row % s.context == 0 ? Full(0) : dout.weight[at - s.heads], here = dout.weight[at] + dout.own[at];
+    const Full before = static_cast<unsigned>(row) % context == 0 ? Full(0) : dout.weight[at - s.heads], here = dout.weight[at] + dout.own[at];
     const ValueAndSlope<Full> rate = rate_of(static_cast<Full>(in.rate[place]));
     Full dstep = share * here + (1 - share) * before + rate.value * dout.decay[at];
     for (std::size_t a = 0; a < count; ++a) dstep += turning[at * count + a] * static_cast<Full>(pi) * tanh(static_cast<Full>(in.angle[row * stride + a]));

@@ -45,21 +45,21 @@ void add(Real* to, const Real* from, std::size_t count) {
 template <unsigned Count, typename Real>
 void swiglu_forward_by(Real* out, const Real* in, std::size_t rows, std::size_t width) {
   using Full = FullOf<Real>;
-  each("swiglu_forward", rows * width / Count, [=] __device__(std::size_t i) {
-    const Real* at = in + i * Count / width * 2 * width + i * Count % width;
+  each_in_rows<Count>("swiglu_forward", rows, width, [=] __device__(std::size_t row, unsigned i) {
+    const Real* at = in + row * 2 * width + i;
     const auto gate = load<Count>(at), up = load<Count>(at + width);
     Pack<Real, Count> y;
 #pragma unroll
     for (unsigned n = 0; n < Count; ++n) y.at[n] = silu(static_cast<Full>(gate.at[n])).value * up.at[n];
-    store(out + i * Count, y);
+    store(out + row * width + i, y);
   });
 }
 template <unsigned Count, typename Real>
 void swiglu_backward_by(Real* din, const Real* dout, const Real* in, std::size_t rows, std::size_t width) {
   using Full = FullOf<Real>;
-  each("swiglu_backward", rows * width / Count, [=] __device__(std::size_t i) {
-    const std::size_t at = i * Count / width * 2 * width + i * Count % width;
-    const auto gate = load<Count>(in + at), up = load<Count>(in + at + width), dy = load<Count>(dout + i * Count);
+  each_in_rows<Count>("swiglu_backward", rows, width, [=] __device__(std::size_t row, unsigned i) {
+    const std::size_t at = row * 2 * width + i;
+    const auto gate = load<Count>(in + at), up = load<Count>(in + at + width), dy = load<Count>(dout + row * width + i);
     Pack<Real, Count> dgate, dup;
 #pragma unroll
     for (unsigned n = 0; n < Count; ++n) {
@@ -133,37 +133,76 @@ void blend_backward(Real* da, Real* db, FullOf<Real>* dshares, const Real* dout,
   });
 }
 
+// out = in * gain, by column; both directions.
+template <unsigned Count, typename Real>
+void times_gain_by(const char* name, Real* out, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
+  each_in_rows<Count>(name, rows, width, [=] __device__(std::size_t row, unsigned i) {
+    FullOf<Real> by[Count];
+    read(by, gain + i);
+    auto pack = load<Count>(in + row * width + i);
+#pragma unroll
+    for (unsigned n = 0; n < Count; ++n) pack.at[n] = pack.at[n] * by[n];
+    store(out + row * width + i, pack);
+  });
+}
+template <typename Real>
+void times_gain(const char* name, Real* out, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
+  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(out, in, gain),
+                 [&](auto size) { times_gain_by<size()>(name, out, in, gain, rows, width); });
+}
 template <typename Real>
 void gain_forward(Real* out, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
-  each("gain_forward", rows * width, [=] __device__(std::size_t i) { out[i] = in[i] * gain[i % width]; });
+  times_gain("gain_forward", out, in, gain, rows, width);
 }
 template <typename Real>
 void gain_backward(Real* din, FullOf<Real>* dgain, const Real* dout, const Real* in, const FullOf<Real>* gain, std::size_t rows, std::size_t width) {
   add_column_sums("gain_backward, gain", dgain, rows, width,
                   [=] __device__(std::size_t row, std::size_t i) { return dout[row * width + i] * in[row * width + i]; });
-  each("gain_backward", rows * width, [=] __device__(std::size_t i) { din[i] = dout[i] * gain[i % width]; });
+  times_gain("gain_backward", din, dout, gain, rows, width);
 }
 
+template <unsigned Count, typename Real>
+void spread_forward_by(Real* v, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t rows, std::size_t rank, std::size_t width) {
+  each_in_rows<Count>("spread_forward", rows, width, [=] __device__(std::size_t row, unsigned i) {
+    const auto from = load<Count>(x + row * stride + i);
+    for (std::size_t r = 0; r < rank; ++r) {
+      FullOf<Real> by[Count];
+      read(by, spread + r * width + i);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) by[n] *= from.at[n];
+      store(v + (row * rank + r) * width + i, rounded<Real>(by));
+    }
+  });
+}
+template <unsigned Count, typename Real>
+void spread_backward_by(Real* dx, const Real* dv, std::size_t stride, const FullOf<Real>* spread, std::size_t rows, std::size_t rank, std::size_t width) {
+  each_in_rows<Count>("spread_backward", rows, width, [=] __device__(std::size_t row, unsigned i) {
+    FullOf<Real> sums[Count] = {};
+    for (std::size_t r = 0; r < rank; ++r) {
+      FullOf<Real> by[Count], d[Count];
+      read(by, spread + r * width + i);
+      read(d, dv + (row * rank + r) * width + i);
+#pragma unroll
+      for (unsigned n = 0; n < Count; ++n) sums[n] += d[n] * by[n];
+    }
+    store(dx + row * stride + i, rounded<Real>(sums));
+  });
+}
+template <typename Real>
+bool spread_in_packs(const Real* v, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t width) {
+  return width % Pack<Real>::size == 0 && stride % Pack<Real>::size == 0 && on_pack_boundaries(v, x, spread);
+}
 template <typename Real>
 void spread_forward(Real* v, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t rows, std::size_t rank, std::size_t width) {
-  each("spread_forward", rows * rank * width, [=] __device__(std::size_t i) {
-    const std::size_t column = i % width, r = i / width % rank, row = i / width / rank;
-    v[i] = x[row * stride + column] * spread[r * width + column];
-  });
+  by_packs<Real>(spread_in_packs(v, x, stride, spread, width), [&](auto size) { spread_forward_by<size()>(v, x, stride, spread, rows, rank, width); });
 }
 template <typename Real>
 void spread_backward(Real* dx, FullOf<Real>* dspread, const Real* dv, const Real* x, std::size_t stride, const FullOf<Real>* spread, std::size_t rows,
                      std::size_t rank, std::size_t width) {
-  using Full = FullOf<Real>;
   add_column_sums("spread_backward, spread", dspread, rows, rank * width, [=] __device__(std::size_t row, std::size_t i) {
-    return dv[row * rank * width + i] * x[row * stride + i % width];
+    return dv[row * rank * width + i] * x[row * stride + static_cast<unsigned>(i) % static_cast<unsigned>(width)];
   });
-  each("spread_backward", rows * width, [=] __device__(std::size_t i) {
-    const std::size_t row = i / width, column = i % width;
-    Full sum = 0;
-    for (std::size_t r = 0; r < rank; ++r) sum += dv[(row * rank + r) * width + column] * spread[r * width + column];
-    dx[row * stride + column] = sum;
-  });
+  by_packs<Real>(spread_in_packs(dv, dx, stride, spread, width), [&](auto size) { spread_backward_by<size()>(dx, dv, stride, spread, rows, rank, width); });
 }
 
 }  // namespace overnight::kernels::cuda

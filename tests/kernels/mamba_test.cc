@@ -25,6 +25,20 @@ class Mamba : public OnEveryTable<Table> {
 };
 TYPED_TEST_SUITE(Mamba, Tables, Names);
 
+// Rows of `width` numbers, `stride` apart with poison between them; and back.
+template <typename Reals>
+Reals apart(const Reals& rows, std::size_t width, std::size_t stride) {
+  Reals made = poisoned<typename Reals::value_type>(rows.size() / width * stride);
+  for (std::size_t i = 0; i < rows.size(); ++i) made[i / width * stride + i % width] = rows[i];
+  return made;
+}
+template <typename Reals>
+Reals together(const Reals& rows, std::size_t width, std::size_t stride) {
+  Reals made(rows.size() / stride * width);
+  for (std::size_t i = 0; i < made.size(); ++i) made[i] = rows[i / width * stride + i % width];
+  return made;
+}
+
 // d(loss)/d(in.*part) by differences.
 template <typename Inputs, typename Loss>
 Doubles expected_gradient(const Inputs& in, Doubles Inputs::*part, const Loss& loss) {
@@ -37,60 +51,71 @@ Doubles expected_gradient(const Inputs& in, Doubles Inputs::*part, const Loss& l
       in.*part);
 }
 
+// Channels of a row of a projection, one by one and in a GPU's packs.
 TYPED_TEST(Mamba, ConvolutionSeesOnlyTheTokensBefore) {
   using Reals = std::vector<typename TestFixture::Real>;
-  const std::size_t batch = 2, context = 6, channels = 5, taps = 4, rows = batch * context;
-  struct Inputs {
-    Doubles in, weights, bias;
-  } in{draw(rows * channels, 1), draw(taps * channels, 2), draw(channels, 3)};
-  const auto reference = [&](const Inputs& i) {
-    return reference::convolution(i.in, i.weights, i.bias, batch, context, channels, taps);
-  };
-  const Reals x = this->narrow(in.in), w = this->narrow(in.weights), bias = this->narrow(in.bias);
-  Reals out = this->poisoned(x.size());
-  this->cpu().convolution_forward(out.data(), x.data(), channels, {w.data(), bias.data()}, batch, context, channels,
-                                  taps);
-  EXPECT_LT(distance(out, reference(in)), this->near);
+  for (const auto& [channels, stride] : {std::pair<std::size_t, std::size_t>{5, 5}, {12, 12}, {12, 20}, {12, 13}}) {
+    const std::size_t batch = 2, context = 6, taps = 4, rows = batch * context;
+    struct Inputs {
+      Doubles in, weights, bias;
+    } in{draw(rows * channels, 1), draw(taps * channels, 2), draw(channels, 3)};
+    const auto reference = [&, channels = channels](const Inputs& i) {
+      return reference::convolution(i.in, i.weights, i.bias, batch, context, channels, taps);
+    };
+    const Reals x = apart(this->narrow(in.in), channels, stride), w = this->narrow(in.weights),
+                bias = this->narrow(in.bias);
+    Reals out = this->poisoned(rows * channels);
+    this->cpu().convolution_forward(out.data(), x.data(), stride, {w.data(), bias.data()}, batch, context, channels,
+                                    taps);
+    EXPECT_LT(distance(out, reference(in)), this->near);
 
-  const Doubles pull = draw(out.size(), 4);
-  Reals din = this->poisoned(x.size()), dw = this->begun(w.size()), dbias = this->begun(bias.size()),
-        scratch = this->poisoned(channels), dout = this->narrow(pull);
-  this->cpu().convolution_backward(din.data(), {dw.data(), dbias.data()}, dout.data(), x.data(), channels,
-                                   {w.data(), bias.data()}, scratch.data(), batch, context, channels, taps);
-  const auto loss = [&](const Inputs& i) { return dot(reference(i), pull); };
-  EXPECT_LT(distance(din, expected_gradient(in, &Inputs::in, loss)), this->near);
-  EXPECT_LT(distance(this->added(dw), expected_gradient(in, &Inputs::weights, loss)), this->near);
-  EXPECT_LT(distance(this->added(dbias), expected_gradient(in, &Inputs::bias, loss)), this->near);
+    const Doubles pull = draw(out.size(), 4);
+    Reals din = this->poisoned(x.size()), dw = this->begun(w.size()), dbias = this->begun(bias.size()),
+          scratch = this->poisoned(channels), dout = this->narrow(pull);
+    this->cpu().convolution_backward(din.data(), {dw.data(), dbias.data()}, dout.data(), x.data(), stride,
+                                     {w.data(), bias.data()}, scratch.data(), batch, context, channels, taps);
+    const auto loss = [&](const Inputs& i) { return dot(reference(i), pull); };
+    EXPECT_LT(distance(together(din, channels, stride), expected_gradient(in, &Inputs::in, loss)), this->near);
+    EXPECT_LT(distance(this->added(dw), expected_gradient(in, &Inputs::weights, loss)), this->near);
+    EXPECT_LT(distance(this->added(dbias), expected_gradient(in, &Inputs::bias, loss)), this->near);
+  }
 }
 
+// Heads whose borders lie within a GPU's packs, and rows further apart than they are long, on a border of packs or not.
 TYPED_TEST(Mamba, GateMixesRanks) {
   using Reals = std::vector<typename TestFixture::Real>;
-  for (const std::size_t rank : {1u, 3u}) {
-    const StateSpaceShape s{.batch = 1, .context = 4, .heads = 2, .state = 1, .head_size = 3, .rank = rank};
-    const std::size_t rows = 4, width = 6;
+  struct Case {
+    std::size_t rank, head_size, between;
+  };
+  for (const auto& [rank, head_size, between] : {Case{1, 3, 0}, {3, 3, 0}, {1, 6, 4}, {2, 6, 4}, {2, 6, 1}}) {
+    const StateSpaceShape s{
+        .batch = 1, .context = 4, .heads = 2, .state = 1, .head_size = head_size, .rank = rank};
+    const std::size_t rows = 4, width = 2 * head_size, stride = width + between;
     struct Inputs {
       Doubles y, v, z, skip, spread, mix;
     } in{draw(rows * rank * width, 1), draw(rows * rank * width, 2), draw(rows * width, 3), draw(2, 4),
          draw(rank * width, 5),        draw(rank * width, 6)};
     const auto reference = [&](const Inputs& i) { return reference::gate(i.y, i.v, i.z, i.skip, i.spread, i.mix, s); };
-    const Reals y = this->narrow(in.y), v = this->narrow(in.v), z = this->narrow(in.z), skip = this->narrow(in.skip),
+    const Reals y = this->narrow(in.y), v = apart(this->narrow(in.v), width, stride),
+                z = apart(this->narrow(in.z), width, stride), skip = this->narrow(in.skip),
                 spread = this->narrow(in.spread), mix = this->narrow(in.mix);
     Reals out = this->poisoned(rows * width);
-    this->cpu().gate_forward(out.data(), {y.data(), v.data(), z.data(), width, width},
+    this->cpu().gate_forward(out.data(), {y.data(), v.data(), z.data(), stride, stride},
                              {skip.data(), spread.data(), mix.data()}, rows, s);
     EXPECT_LT(distance(out, reference(in)), this->near);
 
     const Doubles pull = draw(out.size(), 7);
+    const Reals dout = this->narrow(pull);
     Reals dy = this->poisoned(y.size()), dv(v.size()), dz = this->poisoned(z.size()), dskip = this->begun(2),
           dspread = this->begun(spread.size()), dmix = this->begun(mix.size());
-    this->cpu().gate_backward({dy.data(), nullptr, dz.data(), 0, width}, {dskip.data(), dspread.data(), dmix.data()},
-                              this->narrow(pull).data(), {y.data(), v.data(), z.data(), width, width},
+    this->cpu().gate_backward({dy.data(), nullptr, dz.data(), 0, stride}, {dskip.data(), dspread.data(), dmix.data()},
+                              dout.data(), {y.data(), v.data(), z.data(), stride, stride},
                               {skip.data(), spread.data(), mix.data()}, rows, s);
-    this->cpu().skip_backward(dv.data(), width, dy.data(), skip.data(), rows * rank, s);
+    this->cpu().skip_backward(dv.data(), stride, dy.data(), skip.data(), rows * rank, s);
     const auto loss = [&](const Inputs& i) { return dot(reference(i), pull); };
     EXPECT_LT(distance(dy, expected_gradient(in, &Inputs::y, loss)), this->near);
-    EXPECT_LT(distance(dv, expected_gradient(in, &Inputs::v, loss)), this->near);
-    EXPECT_LT(distance(dz, expected_gradient(in, &Inputs::z, loss)), this->near);
+    EXPECT_LT(distance(together(dv, width, stride), expected_gradient(in, &Inputs::v, loss)), this->near);
+    EXPECT_LT(distance(together(dz, width, stride), expected_gradient(in, &Inputs::z, loss)), this->near);
     EXPECT_LT(distance(this->added(dskip), expected_gradient(in, &Inputs::skip, loss)), this->near);
     EXPECT_LT(distance(this->added(dspread), expected_gradient(in, &Inputs::spread, loss)), this->near);
     EXPECT_LT(distance(this->added(dmix), expected_gradient(in, &Inputs::mix, loss)), this->near);
@@ -99,34 +124,36 @@ TYPED_TEST(Mamba, GateMixesRanks) {
 
 TYPED_TEST(Mamba, SpreadAndGainAreProductsByColumn) {
   using Reals = std::vector<typename TestFixture::Real>;
-  const std::size_t rows = 3, rank = 2, width = 5;
-  const Reals x = this->narrow(draw(rows * width, 1)), by = this->narrow(draw(rank * width, 2)),
-              dv = this->narrow(draw(rows * rank * width, 3));
-  Reals v = this->poisoned(dv.size()), dx = this->poisoned(x.size()), dby = this->begun(by.size());
-  this->cpu().spread_forward(v.data(), x.data(), width, by.data(), rows, rank, width);
-  this->cpu().spread_backward(dx.data(), dby.data(), dv.data(), x.data(), width, by.data(), rows, rank, width);
-  Doubles expected_v(v.size()), expected_dx(x.size()), expected_dby(by.size());
-  for (std::size_t i = 0; i < v.size(); ++i) {
-    const std::size_t at_x = i / (rank * width) * width + i % width, at_by = i % (rank * width);
-    expected_v[i] = static_cast<double>(x[at_x]) * static_cast<double>(by[at_by]);
-    expected_dx[at_x] += static_cast<double>(dv[i]) * static_cast<double>(by[at_by]);
-    expected_dby[at_by] += static_cast<double>(dv[i]) * static_cast<double>(x[at_x]);
-  }
-  EXPECT_LT(distance(v, expected_v), this->near);
-  EXPECT_LT(distance(dx, expected_dx), this->near);
-  EXPECT_LT(distance(this->added(dby), expected_dby), this->near);
+  for (const auto& [width, stride] : {std::pair<std::size_t, std::size_t>{5, 5}, {12, 12}, {12, 20}, {12, 13}}) {
+    const std::size_t rows = 3, rank = 2;
+    const Reals x = this->narrow(draw(rows * width, 1)), by = this->narrow(draw(rank * width, 2)),
+                dv = this->narrow(draw(rows * rank * width, 3)), far = apart(x, width, stride);
+    Reals v = this->poisoned(dv.size()), dx = this->poisoned(far.size()), dby = this->begun(by.size());
+    this->cpu().spread_forward(v.data(), far.data(), stride, by.data(), rows, rank, width);
+    this->cpu().spread_backward(dx.data(), dby.data(), dv.data(), far.data(), stride, by.data(), rows, rank, width);
+    Doubles expected_v(v.size()), expected_dx(x.size()), expected_dby(by.size());
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      const std::size_t at_x = i / (rank * width) * width + i % width, at_by = i % (rank * width);
+      expected_v[i] = static_cast<double>(x[at_x]) * static_cast<double>(by[at_by]);
+      expected_dx[at_x] += static_cast<double>(dv[i]) * static_cast<double>(by[at_by]);
+      expected_dby[at_by] += static_cast<double>(dv[i]) * static_cast<double>(x[at_x]);
+    }
+    EXPECT_LT(distance(v, expected_v), this->near);
+    EXPECT_LT(distance(together(dx, width, stride), expected_dx), this->near);
+    EXPECT_LT(distance(this->added(dby), expected_dby), this->near);
 
-  Reals out = this->poisoned(x.size()), din = this->poisoned(x.size()), dgain = this->begun(width);
-  this->cpu().gain_forward(out.data(), x.data(), by.data(), rows, width);
-  this->cpu().gain_backward(din.data(), dgain.data(), dv.data(), x.data(), by.data(), rows, width);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    EXPECT_EQ(out[i], x[i] * by[i % width]);
-    EXPECT_EQ(din[i], dv[i] * by[i % width]);
+    Reals out = this->poisoned(x.size()), din = this->poisoned(x.size()), dgain = this->begun(width);
+    this->cpu().gain_forward(out.data(), x.data(), by.data(), rows, width);
+    this->cpu().gain_backward(din.data(), dgain.data(), dv.data(), x.data(), by.data(), rows, width);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_EQ(out[i], x[i] * by[i % width]);
+      EXPECT_EQ(din[i], dv[i] * by[i % width]);
+    }
+    Doubles expected_dgain(width);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      expected_dgain[i % width] += static_cast<double>(dv[i]) * static_cast<double>(x[i]);
+    EXPECT_LT(distance(this->added(dgain), expected_dgain), this->near);
   }
-  Doubles expected_dgain(width);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    expected_dgain[i % width] += static_cast<double>(dv[i]) * static_cast<double>(x[i]);
-  EXPECT_LT(distance(this->added(dgain), expected_dgain), this->near);
 }
 
 TYPED_TEST(Mamba, TwoIsItsRecurrence) {

@@ -303,22 +303,24 @@ TYPED_TEST(Ops, BlendIsASumOfTwoStreams) {
   EXPECT_LT(distance(both, expected_both), this->near);
 }
 
+// Rows shorter than what the gate reads, and longer; heads number by number, and in a GPU's packs.
 TYPED_TEST(Ops, ValueEmbeddingsAreGatedByTheirRow) {
   using Reals = std::vector<typename TestFixture::Real>;
-  const AttentionShape s{.batch = 1, .context = 4, .heads = 4, .head_size = 2, .kv_heads = 2};
-  const std::vector<std::int32_t> ids{2, 0, 2, 1};
-  for (const std::size_t width : {6u, 40u}) {  // less than the gate reads, and more
+  for (const auto& [width, head_size] : {std::pair<std::size_t, std::size_t>{6, 2}, {40, 2}, {40, 4}}) {
+    const AttentionShape s{.batch = 1, .context = 4, .heads = 4, .head_size = head_size, .kv_heads = 2};
+    const std::vector<std::int32_t> ids{2, 0, 2, 1};
+    const std::size_t seen = 2 * head_size;
     struct Inputs {
       Doubles in, table, gate;
-    } in{draw(4 * width, 1), draw(3 * 4, 2), draw(2 * std::min(width, value_gate_inputs), 3)};
+    } in{draw(4 * width, 1), draw(3 * seen, 2), draw(2 * std::min(width, value_gate_inputs), 3)};
     const Reals x = this->narrow(in.in), table = this->narrow(in.table), gate = this->narrow(in.gate);
     const Doubles before = draw(4 * s.row(), 4), pull = draw(4 * s.row(), 5);
     Reals qkv = this->narrow(before);
     this->cpu().value_embedding_forward(qkv.data(), x.data(), width, ids.data(), {table.data(), gate.data()}, s, 4);
-    const auto added = [&](const Inputs& i) {
+    const auto added = [&, width = width](const Inputs& i) {
       Doubles all(4 * s.row());
       const Doubles values = reference::value_embedding(i.in, ids, i.table, i.gate, s, width);
-      for (std::size_t v = 0; v < values.size(); ++v) all[v / 4 * s.row() + s.row() - 4 + v % 4] = values[v];
+      for (std::size_t v = 0; v < values.size(); ++v) all[v / seen * s.row() + s.row() - seen + v % seen] = values[v];
       return all;
     };
     Doubles expected = added(in);
@@ -354,7 +356,7 @@ TYPED_TEST(Ops, CrossEntropyIsExactForExtremeLogitsAndSkipsWhatIsNotCounted) {
     const std::vector<std::int32_t> targets{4, -1, 18};
     Reals x = this->narrow(logits), losses = this->poisoned(3);
     const double expected = reference::cross_entropy(logits, targets, width);
-    this->cpu().cross_entropy(losses.data(), x.data(), targets.data(), 3, width, 0, 0.5f);
+    this->cpu().cross_entropy(losses.data(), x.data(), width, targets.data(), 3, width, 0, 0.5f);
     EXPECT_EQ(losses[1], 0.0f);
     EXPECT_NEAR(losses[0] + losses[2], expected, 1e-5 * (1 + expected));
     if (spread > 1) continue;
@@ -375,9 +377,9 @@ TYPED_TEST(Ops, CrossEntropyOfCappedLogits) {
       return reference::cross_entropy(reference::softcap(v, 3.0), targets, width);
     };
     Reals x = this->narrow(logits), losses = this->poisoned(2), alone = this->poisoned(2), y = x;
-    this->cpu().cross_entropy(losses.data(), x.data(), targets.data(), 2, width, 3, 0.5f);
+    this->cpu().cross_entropy(losses.data(), x.data(), width, targets.data(), 2, width, 3, 0.5f);
     EXPECT_NEAR(losses[0] + losses[1], loss(logits), 1e-5 * (1 + loss(logits)));
-    this->cpu().cross_entropy(alone.data(), y.data(), targets.data(), 2, width, 3, 0);
+    this->cpu().cross_entropy(alone.data(), y.data(), width, targets.data(), 2, width, 3, 0);
     EXPECT_EQ(alone, losses);
     Doubles gradient = logits, some = logits;  // differences of a few: a row of thousands takes too long
     for (const std::size_t i : {std::size_t{0}, std::size_t{1}, width - 1, width, 2 * width - 1}) {
@@ -388,6 +390,25 @@ TYPED_TEST(Ops, CrossEntropyOfCappedLogits) {
       gradient[i] = 0.5 * (above - loss(some)) / (2 * step);
       some[i] = at;
       EXPECT_NEAR(x[i], gradient[i], this->near) << width << " " << i;
+    }
+  }
+}
+
+// Rows that lie further apart than they are long, by packs and not; what lies between them is not looked at.
+TYPED_TEST(Ops, CrossEntropyOfRowsApart) {
+  using Reals = std::vector<typename TestFixture::Real>;
+  for (const auto& [width, stride] : {std::pair<std::size_t, std::size_t>{19, 24}, {19, 21}, {4393, 4400}}) {
+    for (const auto cap : {0.0f, 3.0f}) {
+      const Reals logits = this->narrow(draw(2 * width, 8));
+      const std::vector<std::int32_t> targets{-1, static_cast<std::int32_t>(width - 1)};
+      Reals together = logits, losses = this->poisoned(2), apart = this->poisoned(2 * stride), same = this->poisoned(2);
+      for (std::size_t i = 0; i < 2 * width; ++i) apart[i / width * stride + i % width] = logits[i];
+      this->cpu().cross_entropy(losses.data(), together.data(), width, targets.data(), 2, width, cap, 0.5f);
+      this->cpu().cross_entropy(same.data(), apart.data(), stride, targets.data(), 2, width, cap, 0.5f);
+      EXPECT_NEAR(same[1], losses[1], 1e-5 * losses[1]);
+      EXPECT_EQ(same[0], 0);
+      for (std::size_t i = 0; i < 2 * width; ++i)
+        ASSERT_NEAR(apart[i / width * stride + i % width], together[i], 1e-6) << width << " " << stride << " " << i;
     }
   }
 }

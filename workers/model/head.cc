@@ -1,4 +1,6 @@
 // The head behind its norm: logits, or their cross-entropy without ever having all of them.
+#include <algorithm>
+
 #include "workers/model/ops.h"
 #include "workers/model/rows.h"
 
@@ -10,41 +12,53 @@ namespace {
 struct Head {
   NormedRows normed;
   TensorId weights;
-  std::size_t vocabulary;
+  std::size_t vocabulary, stride;
   Full softcap;
-  Head(const Graph& g, TensorId r, TensorId i, TensorId w, Full cap)
-      : normed(g, r, i, g.tensor(w).rows), weights(w), vocabulary(g.tensor(w).rows), softcap(cap) {}
+  // Rows lie `row` apart: 0, as far as they are long.
+  Head(const Graph& g, TensorId r, TensorId i, TensorId w, Full cap, std::size_t row = 0)
+      : normed(g, r, i, std::max(row, g.tensor(w).rows)),
+        weights(w),
+        vocabulary(g.tensor(w).rows),
+        stride(std::max(row, vocabulary)),
+        softcap(cap) {}
   Ids reads() const { return {normed.in, weights}; }
   double flops() const { return product_flops(normed.rows, normed.width, vocabulary); }
   void make(const Graph& g, Memory& m, Real* to, Real* x, std::size_t from, std::size_t count) const {
     normed.make(g, m, x, from, count);
-    kernels::linear_forward(*m.backend, to, x, g.read(m, weights), count, normed.width, vocabulary);
+    m.backend->product(to, stride, {x, normed.width, 1}, {g.read(m, weights), 1, normed.width}, count, vocabulary,
+                       normed.width, nullptr);
   }
 };
+
+// GPUs move 16 bytes at once, and multiply rows of an even such number of them best: 257 logits get a place for 264.
+std::size_t row_of_logits(const Graph& g, TensorId weights) {
+  const std::size_t at_once = 16 / sizeof(Real), vocabulary = g.tensor(weights).rows;
+  return g.walk() == Walk::device ? (vocabulary + at_once - 1) / at_once * at_once : vocabulary;
+}
 
 struct NormHeadLoss final : Op {
   Head head;
   TensorId losses;
   NormHeadLoss(const Graph& g, TensorId l, TensorId r, TensorId i, TensorId w, Full cap)
-      : head(g, r, i, w, cap), losses(l) {}
+      : head(g, r, i, w, cap, row_of_logits(g, w)), losses(l) {}
   const char* kind() const override { return "head and loss"; }
   Ids reads() const override { return head.reads(); }
   Ids writes() const override { return {head.normed.rstd, losses}; }
   Ids needed_by_backward() const override { return {head.normed.in, head.normed.rstd}; }
   double flops() const override { return head.flops(); }
   std::size_t scratch_bytes() const override {
-    return 2 * head.normed.room() + room_for<Real>(head.normed.block * head.vocabulary);
+    return 2 * head.normed.room() + room_for<Real>(head.normed.block * head.stride);
   }
   void lose(const Graph& g, Memory& m, Real* logits, std::size_t from, std::size_t count) const {
-    m.backend->cross_entropy(g.full_value(m, losses) + from, logits, m.targets + from, count, head.vocabulary,
-                             head.softcap, m.loss_scale);
+    m.backend->cross_entropy(g.full_value(m, losses) + from, logits, head.stride, m.targets + from, count,
+                             head.vocabulary, head.softcap, m.loss_scale);
   }
   void forward(const Graph& g, Memory& m) const override {
     if (m.loss_scale > 0) return;
     const NormedRows& normed = head.normed;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *logits = pieces.take(normed.block * head.vocabulary);
+      Real *x = pieces.take(normed.block * normed.width), *logits = pieces.take(normed.block * head.stride);
       head.make(g, m, logits, x, from, count);
       lose(g, m, logits, from, count);
     });
@@ -53,14 +67,14 @@ struct NormHeadLoss final : Op {
     const NormedRows& normed = head.normed;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *d = pieces.take(normed.block * head.vocabulary),
+      Real *x = pieces.take(normed.block * normed.width), *d = pieces.take(normed.block * head.stride),
            *dx = pieces.take(normed.block * normed.width);
       head.make(g, m, d, x, from, count);
       lose(g, m, d, from, count);
-      kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, head.weights), d, x, count, normed.width,
-                                       head.vocabulary, adds[1] || from > 0);
-      kernels::linear_backward_input(*m.backend, dx, d, g.read(m, head.weights), count, normed.width, head.vocabulary,
-                                     false);
+      m.backend->full_product(g.parameter_gradient(m, head.weights), normed.width, {d, 1, head.stride},
+                              {x, normed.width, 1}, head.vocabulary, normed.width, count, adds[1] || from > 0);
+      m.backend->product(dx, normed.width, {d, head.stride, 1}, {g.read(m, head.weights), normed.width, 1}, count,
+                         normed.width, head.vocabulary, nullptr);
       normed.pass_back(g, m, dx, from, count, adds[0]);
     });
   }
