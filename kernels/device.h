@@ -76,6 +76,9 @@ struct MuonStack {
 };
 
 struct DeviceOps {
+  // Whether the matrix unit takes these in bfloat16; others go number by number, which is right and many times slower.
+  bool (*attention_suits)(const AttentionShape& shape);
+  bool (*state_space_suits)(const StateSpaceShape& shape);
   // *sum += the sum of values, in a fixed order
   void (*add_total)(double* sum, const float* values, std::size_t count);
   // *norm = the root of the sum of squares

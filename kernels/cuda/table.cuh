@@ -104,7 +104,13 @@ constexpr BackendOf<Real, FullOf<Real>> table_named(const char* name) {
 
 template <typename Products>
 constexpr DeviceOps device_ops() {
-  return {.add_total = add_total, .norm = norm, .narrow = narrow, .adamw = adamw, .muon = muon<Products>};
+  return {.attention_suits = flash_suits,
+          .state_space_suits = chunked_scan_suits,
+          .add_total = add_total, 
+          .norm = norm,
+          .narrow = narrow,
+          .adamw = adamw,
+          .muon = muon<Products>};
 }
 
 }  // namespace overnight::kernels::cuda

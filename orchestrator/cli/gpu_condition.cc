@@ -36,14 +36,20 @@ std::string ecc_words(const GpuCondition& c) {
          });
 }
 
-std::string reasons_words(workers::ClockReasons reasons) {
+std::string reasons_words(workers::ClockReasons reasons, bool full_power) {
   if (reasons == 0) return "by nothing";
   std::string words = "by ";
-  const workers::ClockReasons slow = workers::slowing(reasons);
+  const workers::ClockReasons slow = workers::slowing(reasons, full_power);
   for (const std::string& one : workers::words_of(slow)) words += (words == "by " ? "" : ", ") + one + " (slowing)";
   for (const std::string& one : workers::words_of(reasons & ~slow))
     words += (words == "by " ? "" : ", ") + one + " (harmless)";
   return words;
+}
+
+// Of a power limit that somebody lowered.
+std::string built_for_words(const GpuCondition& c) {
+  if (c.full_power || !c.power_limit_mw || !c.power_limit_default_mw) return "";
+  return ", built for " + std::to_string((*c.power_limit_default_mw + 500) / 1000) + " W";
 }
 
 std::string capability_words(const workers::ComputeCapability& capability) {
@@ -84,6 +90,8 @@ GpuCondition condition_of(const workers::Nvml& nvml, workers::Nvml::Device gpu) 
           nvml.temperature_celsius(gpu),
           nvml.power_mw(gpu),
           nvml.power_limit_mw(gpu),
+          nvml.power_limit_default_mw(gpu),
+          nvml.full_power(gpu),
           nvml.clock_reasons(gpu)};
 }
 
@@ -97,10 +105,10 @@ std::vector<std::string> condition_lines(const GpuCondition& c) {
           "ecc          " + ecc_words(c),
           "clocks       SM " + of_words(c.sm_clock_mhz, c.sm_clock_max_mhz, "MHz") + ", memory " +
               of_words(c.memory_clock_mhz, c.memory_clock_max_mhz, "MHz"),
-          "held down    " + words_or_why(c.reasons, reasons_words),
+          "held down    " + words_or_why(c.reasons, [&](workers::ClockReasons all) { return reasons_words(all, c.full_power); }),
           "temperature  " +
               words_or_why(c.temperature_celsius, [](std::int64_t celsius) { return std::to_string(celsius) + " C"; }),
-          "power        " + of_words(c.power_mw, c.power_limit_mw, "W", 1000)};
+          "power        " + of_words(c.power_mw, c.power_limit_mw, "W", 1000) + built_for_words(c)};
 }
 
 json condition_json(const GpuCondition& c) {
@@ -118,10 +126,11 @@ json condition_json(const GpuCondition& c) {
   fields.add("temperature_celsius", c.temperature_celsius);
   fields.add("power_mw", c.power_mw);
   fields.add("power_limit_mw", c.power_limit_mw);
+  fields.add("power_limit_default_mw", c.power_limit_default_mw);
   fields.add("slowed_by", c.reasons,
-             [](workers::ClockReasons all) { return workers::words_of(workers::slowing(all)); });
+             [&](workers::ClockReasons all) { return workers::words_of(workers::slowing(all, c.full_power)); });
   fields.add("held_harmlessly_by", c.reasons,
-             [](workers::ClockReasons all) { return workers::words_of(all & workers::harmless_reasons); });
+             [&](workers::ClockReasons all) { return workers::words_of(all & ~workers::slowing(all, c.full_power)); });
   return fields.take();
 }
 

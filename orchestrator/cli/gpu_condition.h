@@ -18,7 +18,8 @@ struct GpuCondition {
   workers::NvmlAnswer<std::int64_t> sm_clock_mhz, sm_clock_max_mhz;
   workers::NvmlAnswer<std::int64_t> memory_clock_mhz, memory_clock_max_mhz;
   workers::NvmlAnswer<std::int64_t> temperature_celsius;
-  workers::NvmlAnswer<std::int64_t> power_mw, power_limit_mw;
+  workers::NvmlAnswer<std::int64_t> power_mw, power_limit_mw, power_limit_default_mw;
+  bool full_power = false;  // whether the limit is known to be no lower than the default
   workers::NvmlAnswer<workers::ClockReasons> reasons;
 };
 

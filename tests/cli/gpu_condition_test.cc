@@ -28,18 +28,20 @@ std::string line(const std::string& gpu, const std::string& name) {
 
 TEST(GpuCondition, IsTheDriversInWords) {
   const std::string gpu =
-      "reasons=0x5 sm_clock=345 temperature=30 power=76400 power_limit=700000 ecc=1 ecc_aggregate=3 memory=0";
+      "reasons=0x5 sm_clock=345 temperature=30 power=76400 power_limit=500000 ecc=1 ecc_aggregate=3 memory=0";
   EXPECT_EQ(line(gpu, "capability"), "9.0");
   EXPECT_EQ(line(gpu, "memory"), "139.7 GiB free of 139.7 GiB");
   EXPECT_EQ(line(gpu, "ecc"), "on; uncorrected errors: 1 since the driver was loaded, 3 in its lifetime");
   EXPECT_EQ(line(gpu, "clocks"), "SM 345 of 1980 MHz, memory 3201 of 3201 MHz");
   EXPECT_EQ(line(gpu, "held down"), "by software power cap (slowing), GPU idle (harmless)");
   EXPECT_EQ(line(gpu, "temperature"), "30 C");
-  EXPECT_EQ(line(gpu, "power"), "76 of 700 W");
+  EXPECT_EQ(line(gpu, "power"), "76 of 500 W, built for 700 W");
 }
 
 TEST(GpuCondition, ClassesWhatHoldsTheClocksDown) {
   EXPECT_EQ(line("reasons=0", "held down"), "by nothing");
+  EXPECT_EQ(line("reasons=0x4", "held down"), "by software power cap (harmless)") << "with all its power";
+  EXPECT_EQ(line("reasons=0x4 unsupported=power_limit_default", "held down"), "by software power cap (slowing)");
   EXPECT_EQ(line("reasons=0x2", "held down"), "by applications clocks setting (harmless)");
   EXPECT_EQ(line("reasons=0x48", "held down"), "by hardware slowdown (slowing), hardware thermal slowdown (slowing)");
   const json told = condition_json(asked("reasons=0x11"));

@@ -222,6 +222,9 @@ int nvmlDeviceGetTemperatureV(void* device, Temperature* out) {
 }
 
 int nvmlDeviceGetPowerUsage(void* device, unsigned* out) { return answer(device, "power", 120'000, out); }
+int nvmlDeviceGetPowerManagementDefaultLimit(void* device, unsigned* out) {
+  return answer(device, "power_limit_default", 700'000, out);
+}
 int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* out) { return answer(device, "power_limit", 700'000, out); }
 
 int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* out) {

@@ -49,7 +49,7 @@ class Gpus : public testing::Test {
 };
 
 TEST_F(Gpus, AreShownByTheDoctor) {
-  gpus("reasons=0x4 unsupported=ecc");
+  gpus("reasons=0x4 power_limit=600000 unsupported=ecc");
   const std::string text = overnight_says({"doctor"}).output;
   EXPECT_TRUE(says(text, "driver     NVIDIA 550.54.15, for CUDA up to 12.4\n")) << text;
   EXPECT_TRUE(says(text, "gpu        " + uuid_ + " H200\n")) << text;
@@ -70,7 +70,7 @@ TEST_F(Gpus, ThatAreMissingAreSaidInOneLine) {
 }
 
 TEST_F(Gpus, ThatWereSlowedMarkTheirTrialsInEveryReport) {
-  gpus("reasons=0x1,0x4 energy=1000+5000");
+  gpus("reasons=0x1,0x4 power_limit=600000 energy=1000+5000");
   run_on_gpus(driver_->until_asked() + "echo \"loss: $1\"\n");
   const json report = json::parse(overnight_says({"report", "--format", "json"}).output);
   for (const json& trial : report["trials"]) {

@@ -228,10 +228,33 @@ std::string set_option(Options& options, const std::string& name, const std::str
   return "";
 }
 
+// "--device=cpu" is "--device cpu".
+std::vector<std::string> words_of(int argc, char** argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const std::size_t split = word.find('=');
+    if (split != std::string::npos && std::ranges::count(valued_options, word.substr(0, split)) > 0) {
+      words.insert(words.end(), {word.substr(0, split), word.substr(split + 1)});
+    } else {
+      words.push_back(word);
+    }
+  }
+  return words;
+}
+
+// Of a word that is no option here.
+std::string why_no_option(const std::string& word) {
+  const bool alone = std::ranges::count(valued_options, word) > 0 || word == "--prepare";
+  if (alone) return word + " wants a value behind it (see --help)";
+  if (!word.starts_with("--")) return "\"" + word + "\" is one folder too many (see --help)";
+  return "there is no option " + word + " (see --help)";
+}
+
 int run(int argc, char** argv) {
   Options options;
   if (const char* data = std::getenv("OVERNIGHT_EVAL_DATA")) options.data = data;
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  const std::vector<std::string> words = words_of(argc, argv);
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "--help" || words[i] == "-h") return usage(0);
     if (words[i] == "--prepare" && i + 2 < words.size()) return prepare(words[i + 1], words[i + 2]);
@@ -246,7 +269,7 @@ int run(int argc, char** argv) {
     } else if (!words[i].starts_with("--") && options.artifacts.empty()) {
       options.artifacts = words[i];
     } else {
-      return usage(2);
+      return complain(why_no_option(words[i]));
     }
   }
   if (options.artifacts.empty()) return usage(2);

@@ -8,7 +8,7 @@ void GpuTally::add(const GpuSample& sample) {
   const std::int64_t since_ms = last_ ? std::max<std::int64_t>(0, sample.at_ms - last_->at_ms) : 0;
   if (sample.reasons && since_ms <= sample_stands_for_max_ms) {
     use_.judged_ms += since_ms;
-    const ClockReasons slow = slowing(*sample.reasons);
+    const ClockReasons slow = slowing(*sample.reasons, sample.full_power);
     if (slow != 0 && since_ms > 0) {
       use_.slowed_ms += since_ms;
       slowed_by_ |= slow;

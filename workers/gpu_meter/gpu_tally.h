@@ -18,6 +18,7 @@ struct GpuSample {
   std::optional<std::int64_t> power_mw;
   std::optional<std::int64_t> sm_clock_mhz;
   std::optional<std::int64_t> memory_used_bytes;
+  bool full_power = false;  // see slowing()
 };
 
 // A sample stands for the time since the one before, but not for longer than this: what was not seen is not judged. (A

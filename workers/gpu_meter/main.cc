@@ -33,6 +33,7 @@ GpuSample sample_of(const Nvml& nvml, Nvml::Device gpu) {
   GpuSample sample;
   sample.at_ms = monotonic_ms();
   sample.reasons = known(nvml.clock_reasons(gpu));
+  sample.full_power = nvml.full_power(gpu);
   sample.energy_mj = known(nvml.energy_mj(gpu));
   if (!sample.energy_mj) sample.power_mw = known(nvml.power_mw(gpu));
   sample.sm_clock_mhz = known(nvml.clock_mhz(gpu, GpuClock::sm));

@@ -105,6 +105,10 @@ struct Attention final : Op {
     for (std::size_t t = 0; t < shape.context; ++t) seen += static_cast<double>(t + 1 - shape.first_seen(t));
     return 4.0 * static_cast<double>(shape.batch * shape.width()) * seen;
   }
+  std::string off_matrix_unit(const kernels::DeviceOps& ops) const override {
+    if (ops.attention_suits(shape)) return "";
+    return "attention with heads of " + std::to_string(shape.head_size) + " (the matrix unit takes 64 and 128)";
+  }
   std::size_t scratch_bytes() const override {
     return room_for<Full>(on_device ? kernels::device_attention_scratch(shape) : kernels::attention_scratch(shape));
   }

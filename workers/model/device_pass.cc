@@ -1,6 +1,7 @@
 // Built for floats and, with OVERNIGHT_MIXED, for bfloat16 (real.h).
 #include "workers/model/device_pass.h"
 
+#include <algorithm>
 #include <chrono>
 #include <type_traits>
 
@@ -96,6 +97,16 @@ std::size_t device_pass_bytes(const ModelConfig& config, std::size_t batch, Mode
   const LanguageModel model = make_language_model(config, batch, use, Walk::device);
   return kernels::DeviceArray<std::byte>::bytes_of(model.graph.arena_bytes()) +
          kernels::DeviceArray<Full>::bytes_of(model.graph.constants().size());
+}
+
+std::vector<std::string> ops_off_matrix_unit(const ModelConfig& config, const kernels::DeviceOps& ops) {
+  const LanguageModel model = make_language_model(config, 1, ModelUse::training, Walk::device);
+  std::vector<std::string> all;
+  for (const auto& op : model.graph.ops()) {
+    std::string one = op->off_matrix_unit(ops);
+    if (!one.empty() && std::ranges::find(all, one) == all.end()) all.push_back(std::move(one));
+  }
+  return all;
 }
 
 std::unique_ptr<DeviceModel> make_device_pass(const ModelConfig& config, std::size_t batch, ModelUse use,

@@ -13,6 +13,7 @@ std::unique_ptr<DeviceModel> make_device_pass(const ModelConfig& config, std::si
 }  // namespace single
 namespace mixed {
 std::size_t device_pass_bytes(const ModelConfig& config, std::size_t batch, ModelUse use);
+std::vector<std::string> ops_off_matrix_unit(const ModelConfig& config, const kernels::DeviceOps& ops);
 std::unique_ptr<DeviceModel> make_device_pass(const ModelConfig& config, std::size_t batch, ModelUse use,
                                               kernels::Device& device);
 }  // namespace mixed

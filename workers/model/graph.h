@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "workers/model/real.h"
 
@@ -100,6 +101,8 @@ class Op {
   virtual std::vector<TensorId> writes() const = 0;
   virtual std::vector<TensorId> needed_by_backward() const = 0;  // values that backward reads
   virtual double flops() const = 0;                              // forward; backward counts twice
+  // Why a device's matrix unit does not take it in bfloat16, where it would take it in another shape; else empty.
+  virtual std::string off_matrix_unit(const kernels::DeviceOps&) const { return ""; }
   virtual std::size_t scratch_bytes() const { return 0; }        // of Graph::scratch, while one of its passes runs
   virtual void forward(const Graph& graph, Memory& memory) const = 0;
   // `adds[i]`: the gradient of reads()[i] was written by a later op already, so this one adds to it.

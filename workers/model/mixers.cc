@@ -32,6 +32,13 @@ double scan_flops(const kernels::StateSpaceShape& s) {
   return real(s.batch * s.context * s.rank * s.heads) * per_row;
 }
 
+std::string scan_off_matrix_unit(const kernels::DeviceOps& ops, const kernels::StateSpaceShape& s) {
+  if (ops.state_space_suits(s)) return "";
+  return "a state-space layer with a state of " + std::to_string(s.state) + ", heads of " +
+         std::to_string(s.head_size) + " and chunks of " + std::to_string(s.chunk) + " x " + std::to_string(s.rank) +
+         " (the matrix unit takes multiples of 16, states and heads up to 128, chunks up to 64)";
+}
+
 struct Mamba2 final : Op {
   Mamba2Tensors t;
   kernels::StateSpaceShape all, s;
@@ -54,6 +61,7 @@ struct Mamba2 final : Op {
   Ids needed_by_backward() const override {
     return {t.projection, t.convolved, t.step, t.decay, t.y, t.states, t.rstd};
   }
+  std::string off_matrix_unit(const kernels::DeviceOps& ops) const override { return scan_off_matrix_unit(ops, s); }
   double flops() const override {
     return scan_flops(all) + 2.0 * static_cast<double>(all.batch * s.context * channels * taps);
   }
@@ -175,6 +183,7 @@ struct Mamba3 final : Op {
   Ids needed_by_backward() const override {
     return {t.projection, t.keys, t.queries, t.steps, t.angles, t.rstd, t.y, t.states};
   }
+  std::string off_matrix_unit(const kernels::DeviceOps& ops) const override { return scan_off_matrix_unit(ops, s); }
   double flops() const override { return scan_flops(all); }
   std::size_t rows() const { return s.batch * s.context; }  // at once
   std::size_t scratch_bytes() const override {

@@ -21,9 +21,13 @@ inline constexpr ClockReasons hardware_power_brake = 0x80;
 inline constexpr ClockReasons display_clocks_setting = 0x100;
 
 // What says nothing about how fast work is done: there is none, or somebody set the clocks on purpose.
-inline constexpr ClockReasons harmless_reasons = gpu_idle | applications_clocks_setting;
+inline constexpr ClockReasons harmless_reasons = gpu_idle | applications_clocks_setting | display_clocks_setting;
 
-constexpr ClockReasons slowing(ClockReasons reasons) { return reasons & ~harmless_reasons; }
+// With all the power that it was built for (`full_power`), a GPU at its power cap is as fast as GPUs of its kind are,
+// whenever they are busy; with less, or where that is not known, it is slowed.
+constexpr ClockReasons slowing(ClockReasons reasons, bool full_power) {
+  return reasons & ~(harmless_reasons | (full_power ? software_power_cap : 0));
+}
 
 // One for each reason, in the order of the bits: "software power cap". All unknown ones are told together.
 std::vector<std::string> words_of(ClockReasons reasons);

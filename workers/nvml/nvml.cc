@@ -223,6 +223,15 @@ NvmlAnswer<std::int64_t> Nvml::power_limit_mw(Device device) const {
   return number("nvmlDeviceGetEnforcedPowerLimit", device);
 }
 
+NvmlAnswer<std::int64_t> Nvml::power_limit_default_mw(Device device) const {
+  return number("nvmlDeviceGetPowerManagementDefaultLimit", device);
+}
+
+bool Nvml::full_power(Device device) const {
+  const auto limit = power_limit_mw(device), usual = power_limit_default_mw(device);
+  return limit && usual && *usual > 0 && *limit >= *usual;
+}
+
 NvmlAnswer<std::int64_t> Nvml::energy_mj(Device device) const {
   unsigned long long value = 0;
   const int status = call("nvmlDeviceGetTotalEnergyConsumption", device, &value);

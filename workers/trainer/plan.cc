@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "workers/model/device_model.h"
 #include "workers/model/memory.h"
+#include "workers/trainer/device_layout.h"
 
 namespace overnight::workers {
 namespace {
@@ -50,6 +52,10 @@ void print_place(const TrainingSettings& settings, const TrainingPlan& plan, con
   std::printf("GPU memory        %.1f MiB of %.1f MiB free\n", mebibytes(plan.device_bytes),
               mebibytes(place.facts.memory_free));
   std::printf("precision         %s, lanes %lld\n", settings.precision.c_str(), static_cast<long long>(settings.lanes));
+  if (rounds(settings)) {
+    for (const std::string& one : off_matrix_unit(settings.model, place.device->ops()))
+      std::printf("slow              %s\n", one.c_str());
+  }
   std::printf("products          %.1f TFLOP/s, copies %.2f TB/s, measured now\n", place.flops / 1e12,
               place.bytes / 1e12);
 }

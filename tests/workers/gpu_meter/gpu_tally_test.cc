@@ -31,6 +31,14 @@ TEST(GpuTally, ASampleStandsForTheTimeSinceTheOneBefore) {
   EXPECT_EQ(use.slowed_by, (Words{"software power cap", "hardware thermal slowdown"}));
 }
 
+TEST(GpuTally, AGpuAtItsPowerCapIsSlowedWhereItHasLessThanItsPower) {
+  GpuSample full = at(1000, software_power_cap), hot = at(2000, software_power_cap | hardware_thermal_slowdown);
+  full.full_power = hot.full_power = true;
+  EXPECT_EQ(tally({at(0, 0), full}).slowed_ms, 0);
+  EXPECT_EQ(tally({at(0, 0), full}).judged_ms, 1000);
+  EXPECT_EQ(tally({at(0, 0), full, hot}).slowed_by, Words{"hardware thermal slowdown"});
+}
+
 TEST(GpuTally, ATimeThatWasNotSeenIsNotJudgedButACounterSawIt) {
   const GpuUse use = tally({at(0, 0), at(1000, 0), at(61'000, software_power_cap)});
   EXPECT_EQ(use.judged_ms, 1000);

@@ -157,6 +157,21 @@ TEST_P(DeviceModels, GiveTheLossAndTheGradientsOfTheCpu) {
   }
 }
 
+TEST(OffMatrixUnit, AreHeadsAndStatesThatItDoesNotTake) {
+  TEST_DEVICE(device);
+  ModelConfig config{.depth = 4, .width = 128, .heads = 2, .mixer = "AM3C"};
+  EXPECT_EQ(off_matrix_unit(config, device.ops()), std::vector<std::string>{});
+  config.mamba_rank = 4;  // its chunks are cut until they fit
+  EXPECT_EQ(off_matrix_unit(config, device.ops()), std::vector<std::string>{});
+  config.heads = 4;
+  config.depth = 8;
+  EXPECT_EQ(off_matrix_unit(config, device.ops()),
+            std::vector<std::string>{"attention with heads of 32 (the matrix unit takes 64 and 128)"})
+      << "once, not once a layer";
+  config.state = 24;
+  EXPECT_EQ(off_matrix_unit(config, device.ops()).size(), 3u);
+}
+
 TEST_P(DeviceModels, GiveTheSameBitsAgainWhereThatIsAsked) {
   TEST_DEVICE(device);
   const ModelConfig config = sized(GetParam());

@@ -55,6 +55,8 @@ TEST_F(NvmlTest, TellsWhatTheDriverTells) {
   EXPECT_EQ(nvml.temperature_celsius(gpu).value(), 77);
   EXPECT_EQ(nvml.power_mw(gpu).value(), 120'000);
   EXPECT_EQ(nvml.power_limit_mw(gpu).value(), 700'000);
+  EXPECT_EQ(nvml.power_limit_default_mw(gpu).value(), 700'000);
+  EXPECT_TRUE(nvml.full_power(gpu));
   EXPECT_EQ(nvml.energy_mj(gpu).value(), 70'000);
   EXPECT_EQ(nvml.energy_mj(gpu).value(), 78'000);
   EXPECT_EQ(nvml.clock_reasons(gpu).value(), gpu_idle | software_power_cap);

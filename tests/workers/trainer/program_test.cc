@@ -163,6 +163,9 @@ TEST_F(Programs, BadWordsAreRefusedWithStatusTwo) {
                             "overnight-train --steps 1 --seconds 1",
                             "overnight-eval /nonexistent",
                             "overnight-eval --bad",
+                            "overnight-eval x --device=gpu",
+                            "overnight-eval x --device",
+                            "overnight-eval x y",
                             "overnight-eval --prepare /nonexistent /nonexistent2"}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 2) << words << ": " << outcome.output;
@@ -176,7 +179,7 @@ TEST_F(Programs, AHybridIsTrainedScoredDecodedAndWrites) {
   const Outcome trained =
       run(train("--steps 3 --mixer M3AC --depth 4 --context 64 --chunk 32 --mamba_head 16 --optimizer muon --ema 0.5"));
   ASSERT_EQ(trained.exit_code, 0) << trained.output;
-  EXPECT_NE(run(eval()).output.find("val_bpb: "), std::string::npos);
+  EXPECT_NE(run(eval(" --device=cpu")).output.find("val_bpb: "), std::string::npos);
   const Outcome decoded =
       run("OVERNIGHT_METRICS=" + at_ + "/metrics.jsonl overnight-eval " + at_ + "/artifacts --decode");
   EXPECT_EQ(decoded.exit_code, 0) << decoded.output;
