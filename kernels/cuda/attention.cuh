@@ -7,7 +7,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned attention_warps = 8;  // queries, or keys, of a block
 inline constexpr unsigned tile_tokens = warp_threads;
@@ -237,4 +237,4 @@ void attention_backward(Real* dqkv, const Real* dout, const Real*, const FullOf<
   });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -10,7 +10,7 @@
 #include "kernels/cuda/matrix_unit.cuh"
 #include "kernels/cuda/state_space.cuh"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 namespace scan {
 
 inline constexpr unsigned warps = 4;
@@ -509,4 +509,4 @@ inline void chunked_scan_backward(StateSpaceOf<bfloat16, float> d, const bfloat1
          states, static_cast<const float*>(scratch), in, s);
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

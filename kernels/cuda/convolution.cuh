@@ -4,7 +4,7 @@
 #include "kernels/cuda/scalar.cuh"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 // What a convolution reads, and the sizes of it.
 template <typename Real>
@@ -94,4 +94,4 @@ void convolution_backward(Real* din, ConvolutionOf<FullOf<Real>> d, Real* dout, 
   by_packs<Real>(from.in_packs(din, dout), [&](auto size) { convolution_backward_by<size()>(din, d, dout, from, batch * context); });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

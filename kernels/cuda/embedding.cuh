@@ -6,7 +6,7 @@
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/scalar.cuh"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 template <unsigned Count, typename Real>
 void embedding_forward_by(Real* out, const std::int32_t* ids, const Real* table, std::size_t rows, std::size_t width) {
@@ -158,4 +158,4 @@ void value_embedding_backward(Real* din, ValueEmbeddingOf<Full> d, const Real* d
   });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -12,7 +12,7 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/matrix_unit.cuh"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 namespace flash {
 
 inline constexpr int warp_rows = 32;    // queries, or keys, of a warp
@@ -740,4 +740,4 @@ inline void flash_backward(bfloat16* dqkv, const bfloat16* dout, const bfloat16*
   });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -4,7 +4,7 @@
 #include "kernels/cuda/scalar.cuh"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 // Numbers of one rank of one token: what is gated, its gate, and the factors.
 template <unsigned Count, typename Full>
@@ -152,4 +152,4 @@ void skip_backward(Real* dv, std::size_t v_stride, const Real* dy, const FullOf<
                  [&](auto count) { skip_backward_by<count()>(dv, v_stride, dy, skip, flat_rows, s); });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

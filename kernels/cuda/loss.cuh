@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/device.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 // Of all threads of a block; every thread gets it. `parts` holds a number for each warp.
 template <typename Real>
@@ -107,4 +107,4 @@ void cross_entropy(FullOf<Real>* losses, Real* logits, std::size_t stride, const
   });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

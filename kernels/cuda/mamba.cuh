@@ -4,7 +4,7 @@
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/scalar.cuh"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 template <typename Real>
 void mamba2_forward(FullOf<Real>* step, FullOf<Real>* decay, const Real* raw, std::size_t stride, const FullOf<Real>* bias, const FullOf<Real>* log_rate,
@@ -218,4 +218,4 @@ void mamba3_backward(Mamba3ProjectionOf<Real> d, Mamba3ParametersOf<Full> dp, Ma
                   [=] __device__(std::size_t row, std::size_t h) { return d.step[row * stride + h]; });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -8,7 +8,7 @@
 
 #include "kernels/cuda/device.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 #ifdef __CUDACC__
 // d += a * b
@@ -95,4 +95,4 @@ void wait_for_copies() {
 }
 #endif
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -4,7 +4,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned norm_warps = 8;  // rows of a block
 inline constexpr double norm_epsilon = 1e-6;
@@ -222,4 +222,4 @@ void qk_backward(Real* dqkv, const Real* qkv, const FullOf<Real>* rstd, const Fu
          heads, packs.lanes, body);
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -6,7 +6,7 @@
 #include "kernels/cuda/product.cuh"
 #include "kernels/device.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned sum_blocks = 256;
 
@@ -219,4 +219,4 @@ void muon(const OptimizerBlocks& blocks, const MuonStack& s, const StepNumbers* 
   launch("muon, apply", muon_apply_kernel, grid, dim3(block_threads), 0, blocks, s, numbers, room);
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

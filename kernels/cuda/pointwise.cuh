@@ -5,7 +5,7 @@
 #include "kernels/cuda/scalar.cuh"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 template <typename Real>
 void relu2_forward(Real* out, const Real* in, std::size_t count) {
@@ -205,4 +205,4 @@ void spread_backward(Real* dx, FullOf<Real>* dspread, const Real* dv, const Real
   by_packs<Real>(spread_in_packs(dv, dx, stride, spread, width), [&](auto size) { spread_backward_by<size()>(dx, dv, stride, spread, rows, rank, width); });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

@@ -5,7 +5,7 @@
 #include "kernels/cuda/norm.cuh"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned product_tile = 16;
 
@@ -70,4 +70,4 @@ void linear_row(Real* out, const Real* in, const Real* weights, std::size_t inpu
   });
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

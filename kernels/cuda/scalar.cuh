@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/device.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 template <typename Real>
 struct ValueAndSlope {
@@ -34,4 +34,4 @@ __device__ ValueAndSlope<Real> gelu(Real x) {
   return {x * s, s + x * s * (1 - s) * twice_c * (1 + 3 * a * x * x)};
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

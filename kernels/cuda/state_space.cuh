@@ -6,7 +6,7 @@
 #include "kernels/cuda/loss.cuh"
 #include "kernels/kernels.h"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned scan_threads = 128;
 
@@ -296,4 +296,4 @@ void state_space_backward(StateSpaceOf<Real, FullOf<Real>> d, const Real* dy, st
          6 * flat_bytes + scan_threads / warp_threads * sizeof(FullOf<Real>), d, dy, dy_stride, states, static_cast<const FullOf<Real>*>(scratch), in, s);
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

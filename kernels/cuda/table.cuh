@@ -15,7 +15,7 @@
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/state_space.cuh"
 
-namespace overnight::kernels::cuda {
+namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 // Attention on the matrix unit where it takes the numbers and the heads, in plain arithmetic elsewhere.
 template <typename Real>
@@ -113,4 +113,4 @@ constexpr DeviceOps device_ops() {
           .muon = muon<Products>};
 }
 
-}  // namespace overnight::kernels::cuda
+}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN
