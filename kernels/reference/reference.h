@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -133,7 +134,7 @@ Values<R> softcap(const Values<R>& in, R cap) {
 
 // What the gated table adds to the values of each row: [rows, key_heads * head_size].
 template <typename R>
-Values<R> value_embedding(const Values<R>& in, const std::vector<std::int32_t>& ids, const Values<R>& table,
+Values<R> value_embedding(const Values<R>& in, std::span<const std::int32_t> ids, const Values<R>& table,
                           const Values<R>& gate, AttentionShape s, std::size_t width) {
   const std::size_t seen = std::min(width, value_gate_inputs), shared = s.key_heads();
   Values<R> out(ids.size() * shared * s.head_size);
@@ -151,7 +152,7 @@ Values<R> value_embedding(const Values<R>& in, const std::vector<std::int32_t>& 
 
 // The sum in nats.
 template <typename R>
-R cross_entropy(const Values<R>& logits, const std::vector<std::int32_t>& targets, std::size_t width) {
+R cross_entropy(const Values<R>& logits, std::span<const std::int32_t> targets, std::size_t width) {
   R total = 0;
   for (std::size_t r = 0; r < targets.size(); ++r) {
     if (targets[r] < 0) continue;

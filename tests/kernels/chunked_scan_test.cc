@@ -1,4 +1,4 @@
-// The state-space op in bfloat16 on the matrix unit, as the emulator runs it, against the plain one in doubles on the
+// The state-space op in bfloat16 on the matrix unit, as the emulator or a GPU runs it, against the plain one in doubles on the
 // same numbers.
 #include "kernels/cuda/chunked_scan.cuh"
 
@@ -14,16 +14,18 @@
 namespace overnight::kernels::cuda {
 namespace {
 
-using Numbers = std::vector<bfloat16>;
-using Floats = std::vector<float>;
+using Halves = Numbers<bfloat16>;
+using Floats = Numbers<float>;
 
-Numbers rounded(const Doubles& values) {
-  Numbers made;
+class ChunkedScan : public OnMixedTable {};
+
+Halves rounded(const Doubles& values) {
+  Halves made;
   for (const double value : values) made.emplace_back(static_cast<float>(value));
   return made;
 }
 template <typename Number>
-Doubles widened(const std::vector<Number>& values) {
+Doubles widened(const Numbers<Number>& values) {
   Doubles made;
   for (const Number value : values) made.push_back(static_cast<double>(static_cast<float>(value)));
   return made;
@@ -31,7 +33,7 @@ Doubles widened(const std::vector<Number>& values) {
 
 // Aligned as tensors are; what is not written stays not a number.
 struct Tensor {
-  Numbers numbers;
+  Halves numbers;
   std::size_t offset;
   explicit Tensor(std::size_t count) : numbers(count + 16), offset(0) {
     std::memset(numbers.data(), 0xff, numbers.size() * sizeof(bfloat16));
@@ -60,7 +62,7 @@ struct Problem {
         has_own(own_given) {
     std::uint64_t seed = 1;
     for (Tensor* one : {&q, &k, &v, &dy}) {
-      const Numbers drawn = rounded(draw(one->numbers.size() - 16, ++seed));
+      const Halves drawn = rounded(draw(one->numbers.size() - 16, ++seed));
       std::copy(drawn.begin(), drawn.end(), one->data());
     }
     const std::size_t steps = s.batch * s.context * s.heads;
@@ -139,11 +141,11 @@ struct Made {
         down(ddecay) {
     Floats scratch(p.s.states() + p.s.batch * p.s.context * p.s.heads, NAN);
     EXPECT_TRUE(chunked_scan_suits(p.s, p.in(), y.data(), p.v_stride));
-    chunked_scan_forward(y.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
+    mixed_table().state_space_forward(y.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
     scratch.assign(scratch.size(), NAN);
-    chunked_scan_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(),
-                           p.has_own ? down.data() : nullptr, p.qk_stride, p.v_stride},
-                          p.dy.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
+    mixed_table().state_space_backward({dq.data(), dk.data(), dv.data(), ddecay.data(), dweight.data(),
+                                        p.has_own ? down.data() : nullptr, p.qk_stride, p.v_stride},
+                                       p.dy.data(), p.v_stride, states.data(), p.in(), scratch.data(), p.s);
   }
 };
 
@@ -176,7 +178,7 @@ void check(StateSpaceShape shape, bool own, double strongest) {
   }
 }
 
-TEST(ChunkedScan, IsThePlainOneAndSoAreItsGradients) {
+TEST_F(ChunkedScan, IsThePlainOneAndSoAreItsGradients) {
   check({.batch = 1, .context = 64, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 32},
         false, 0.2);
   check({.batch = 2, .context = 48, .heads = 4, .groups = 2, .state = 16, .head_size = 32, .rank = 1, .chunk = 16},
@@ -185,7 +187,7 @@ TEST(ChunkedScan, IsThePlainOneAndSoAreItsGradients) {
         false, 0.1);
 }
 
-TEST(ChunkedScan, WithRanksAndWeightsOfATokensOwn) {
+TEST_F(ChunkedScan, WithRanksAndWeightsOfATokensOwn) {
   check({.batch = 1, .context = 48, .heads = 2, .groups = 2, .state = 16, .head_size = 16, .rank = 2, .chunk = 16},
         true, 0.3);
   check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 32, .head_size = 16, .rank = 4, .chunk = 16},
@@ -194,19 +196,19 @@ TEST(ChunkedScan, WithRanksAndWeightsOfATokensOwn) {
         true, 0.3);
 }
 
-TEST(ChunkedScan, OfTheLargestSides) {
+TEST_F(ChunkedScan, OfTheLargestSides) {
   check({.batch = 1, .context = 32, .heads = 1, .groups = 1, .state = 128, .head_size = 128, .rank = 1, .chunk = 16},
         false, 0.2);
 }
 
-TEST(ChunkedScan, BearsDecaysThatForgetAllAndNone) {
+TEST_F(ChunkedScan, BearsDecaysThatForgetAllAndNone) {
   const StateSpaceShape s{
       .batch = 1, .context = 48, .heads = 1, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16};
   check(s, false, 0);
   check(s, true, 40);
 }
 
-TEST(ChunkedScan, GivesTheSameBitsAgain) {
+TEST_F(ChunkedScan, GivesTheSameBitsAgain) {
   Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16},
             false, 0.2);
   Made first(p), second(p);
@@ -216,7 +218,7 @@ TEST(ChunkedScan, GivesTheSameBitsAgain) {
   EXPECT_EQ(std::memcmp(first.dv.data(), second.dv.data(), p.flat_rows * p.v_stride * sizeof(bfloat16)), 0);
 }
 
-TEST(ChunkedScan, SuitsWhatTheMatrixUnitTakes) {
+TEST_F(ChunkedScan, SuitsWhatTheMatrixUnitTakes) {
   Problem p({.batch = 1, .context = 32, .heads = 2, .groups = 1, .state = 16, .head_size = 16, .rank = 1, .chunk = 16},
             false, 0.2);
   const auto suits = [&](auto change) {

@@ -16,6 +16,8 @@ const BackendOf<float> floats = cuda::table_named<float, PlainProducts>("emulate
 const BackendOf<double> doubles = cuda::table_named<double, PlainProducts>("emulated, exact");
 const BackendOf<bfloat16, float> mixed = cuda::table_named<bfloat16, PlainProducts>("emulated, bfloat16");
 
+void be_deterministic(bool on) { cuda::launching.deterministic = on; }
+
 }  // namespace emulated
 
 namespace {
@@ -62,7 +64,7 @@ class EmulatedDevice final : public Device {
   }
   void tune(bool) override {}
   std::string why_not_kept() const override { return ""; }
-  void be_deterministic(bool on) override { cuda::launching.deterministic = on; }
+  void be_deterministic(bool on) override { emulated::be_deterministic(on); }
   Peaks measure_peaks() override { return {1e9, 1e9, 1e9}; }
 
  private:

@@ -1,5 +1,5 @@
-// Attention on the matrix unit, run by the emulator, against the plain version in floats on the same numbers (which has
-// a test against the reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared as vectors.
+// Attention on the matrix unit, run by the emulator or a GPU, against the plain version in floats on the same numbers
+// (which has a test against the reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared as vectors.
 #include "kernels/cuda/flash_attention.cuh"
 
 #include <gtest/gtest.h>
@@ -12,12 +12,15 @@
 #include <vector>
 
 #include "tests/kernels/numeric.h"
+#include "tests/kernels/tables.h"
 
 namespace overnight::kernels::cuda {
 namespace {
 
-using Floats = std::vector<float>;
-using Halves = std::vector<bfloat16>;
+using Floats = Numbers<float>;
+using Halves = Numbers<bfloat16>;
+
+class FlashAttention : public OnMixedTable {};
 
 // Rounded to bfloat16, times `size`.
 Halves drawn(std::size_t count, std::uint64_t seed, double size) {
@@ -35,7 +38,7 @@ class Walled {
     std::memset(static_cast<void*>(all_.data()), 0xff, all_.size() * sizeof(Value));
   }
   Value* data() { return all_.data() + wall; }
-  std::vector<Value> values() const { return {all_.begin() + wall, all_.end() - wall}; }
+  Numbers<Value> values() const { return {all_.begin() + wall, all_.end() - wall}; }
   bool stands() const {
     const auto untouched = [](const Value& value) {
       unsigned char bytes[sizeof(Value)];
@@ -48,7 +51,7 @@ class Walled {
 
  private:
   static constexpr std::ptrdiff_t wall = 4096;  // a multiple of what an access moves
-  std::vector<Value> all_;
+  Numbers<Value> all_;
 };
 
 struct Problem {
@@ -70,9 +73,9 @@ struct Problem {
   void solve() {
     const Floats wide = widened(qkv);
     Floats scratch(rows * shape.heads);
-    attention_forward<float>(out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
-    attention_backward<float>(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(),
-                              scratch.data(), shape);
+    emulated::floats.attention_forward(out.data(), log_sums.data(), wide.data(), scratch.data(), shape);
+    emulated::floats.attention_backward(dqkv.data(), widened(pull).data(), out.data(), log_sums.data(), wide.data(),
+                                        scratch.data(), shape);
   }
 };
 
@@ -81,13 +84,14 @@ struct Attended {
   Walled<float> log_sums;
 
   explicit Attended(const Problem& p) : out(p.rows * p.shape.width()), log_sums(p.rows * p.shape.heads) {
-    flash_forward(out.data(), log_sums.data(), p.qkv.data(), p.shape);
+    mixed_table().attention_forward(out.data(), log_sums.data(), p.qkv.data(), nullptr, p.shape);
   }
   Halves back(const Problem& p, bool deterministic) {
     Walled<bfloat16> dqkv(p.qkv.size());
     Walled<float> scratch(flash_scratch(p.shape));
-    flash_backward(dqkv.data(), p.pull.data(), out.data(), log_sums.data(), p.qkv.data(), scratch.data(), p.shape,
-                   deterministic);
+    be_deterministic(deterministic);
+    mixed_table().attention_backward(dqkv.data(), p.pull.data(), out.data(), log_sums.data(), p.qkv.data(),
+                                     scratch.data(), p.shape);
     EXPECT_TRUE(dqkv.stands());
     EXPECT_TRUE(scratch.stands());
     return dqkv.values();
@@ -158,7 +162,7 @@ void expect_the_plain_ones(const std::vector<AttentionShape>& shapes) {
 }
 
 // Contexts within, at and beyond the ends of tiles.
-TEST(FlashAttention, IsThePlainOneWithHeadsOf64) {
+TEST_F(FlashAttention, IsThePlainOneWithHeadsOf64) {
   expect_the_plain_ones({{.batch = 1, .context = 1, .heads = 1, .head_size = 64},
                          {.batch = 2, .context = 17, .heads = 4, .head_size = 64, .kv_heads = 2},
                          {.batch = 1, .context = 64, .heads = 2, .head_size = 64},
@@ -166,14 +170,14 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf64) {
 }
 
 // Of one token, within a tile, and across several; some end beside the edge of a tile.
-TEST(FlashAttention, IsThePlainOneWithWindows) {
+TEST_F(FlashAttention, IsThePlainOneWithWindows) {
   expect_the_plain_ones({{.batch = 1, .context = 20, .heads = 1, .head_size = 64, .window = 1},
                          {.batch = 1, .context = 64, .heads = 4, .head_size = 64, .kv_heads = 1, .window = 40},
                          {.batch = 1, .context = 150, .heads = 2, .head_size = 64, .kv_heads = 1, .window = 34},
                          {.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 95}});
 }
 
-TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
+TEST_F(FlashAttention, IsThePlainOneWithHeadsOf128) {
   expect_the_plain_ones({{.batch = 1, .context = 17, .heads = 2, .head_size = 128, .kv_heads = 1, .window = 100},
                          {.batch = 1, .context = 130, .heads = 1, .head_size = 128},
                          {.batch = 1, .context = 150, .heads = 1, .head_size = 128, .window = 64}});
@@ -181,7 +185,7 @@ TEST(FlashAttention, IsThePlainOneWithHeadsOf128) {
 
 // The last key of a block of 128 and the last query that sees it, which is the first of a tile, are all the world to
 // each other.
-TEST(FlashAttention, GradientsReachAsFarAsTheWindow) {
+TEST_F(FlashAttention, GradientsReachAsFarAsTheWindow) {
   Problem p({.batch = 1, .context = 200, .heads = 1, .head_size = 64, .window = 66});
   for (std::size_t i = 0; i < 64; ++i) p.qkv[192 * 192 + i] = p.qkv[127 * 192 + 64 + i] = 1.5f;
   p.solve();
@@ -191,7 +195,7 @@ TEST(FlashAttention, GradientsReachAsFarAsTheWindow) {
 }
 
 // Scores that rise along the keys, by 2^230 in all: sums are rescaled in every tile.
-TEST(FlashAttention, RescalesSumsWhenScoresRise) {
+TEST_F(FlashAttention, RescalesSumsWhenScoresRise) {
   Problem p({.batch = 1, .context = 200, .heads = 1, .head_size = 64});
   for (std::size_t row = 0; row < p.rows; ++row) {
     for (std::size_t i = 0; i < 64; ++i) {
@@ -206,7 +210,7 @@ TEST(FlashAttention, RescalesSumsWhenScoresRise) {
   for (std::size_t i = 0; i < log_sums.size(); ++i) ASSERT_NEAR(log_sums[i], p.log_sums[i], 1e-3);
 }
 
-TEST(FlashAttention, NeverReadsWhatATokenDoesNotSee) {
+TEST_F(FlashAttention, NeverReadsWhatATokenDoesNotSee) {
   Problem p({.batch = 1, .context = 150, .heads = 1, .head_size = 64, .window = 70});
   Attended before(p);
   for (std::size_t row = 0; row < p.rows; ++row) {
@@ -220,21 +224,21 @@ TEST(FlashAttention, NeverReadsWhatATokenDoesNotSee) {
   EXPECT_TRUE(std::equal(one.begin() + 70 * 64, one.begin() + 149 * 64, other.begin() + 70 * 64));
 }
 
-TEST(FlashAttention, DeterministicGradientsAreTheSameBits) {
+TEST_F(FlashAttention, DeterministicGradientsAreTheSameBits) {
   const Problem p({.batch = 1, .context = 40, .heads = 2, .head_size = 64, .kv_heads = 1});
   Attended attended(p);
   const Halves one = attended.back(p, true), other = attended.back(p, true);
   EXPECT_EQ(std::memcmp(one.data(), other.data(), one.size() * sizeof(bfloat16)), 0);
 }
 
-TEST(FlashAttention, SuitsHeadsOfTheMatrixUnit) {
+TEST_F(FlashAttention, SuitsHeadsOfTheMatrixUnit) {
   EXPECT_TRUE(flash_suits({.batch = 1, .context = 3, .heads = 6, .head_size = 128, .kv_heads = 2}));
   EXPECT_FALSE(flash_suits({.batch = 1, .context = 3, .heads = 1, .head_size = 32}));
   EXPECT_FALSE(flash_suits({.batch = 1, .context = 3, .heads = 3, .head_size = 64, .kv_heads = 2}));
 }
 
 // Blocks of threads cover each block of rows of each head once, whatever the order.
-TEST(FlashAttention, TasksCoverEverythingOnce) {
+TEST_F(FlashAttention, TasksCoverEverythingOnce) {
   for (const unsigned together : {1u, 2u, 3u, 100u}) {
     const unsigned heads = 3, all_heads = 6, blocks = 4;
     std::vector<int> times(all_heads * blocks);

@@ -17,8 +17,8 @@ class Mamba : public OnEveryTable<Table> {
   using Real = typename Table::Real;
 
   // A parameter's gradient is added to: it begins with something.
-  static std::vector<Real> begun(std::size_t count) { return std::vector<Real>(count, Real(0.5)); }
-  static std::vector<Real> added(std::vector<Real> gradient) {
+  static Numbers<Real> begun(std::size_t count) { return Numbers<Real>(count, Real(0.5)); }
+  static Numbers<Real> added(Numbers<Real> gradient) {
     for (Real& x : gradient) x -= Real(0.5);
     return gradient;
   }
@@ -53,7 +53,7 @@ Doubles expected_gradient(const Inputs& in, Doubles Inputs::*part, const Loss& l
 
 // Channels of a row of a projection, one by one and in a GPU's packs.
 TYPED_TEST(Mamba, ConvolutionSeesOnlyTheTokensBefore) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   for (const auto& [channels, stride] : {std::pair<std::size_t, std::size_t>{5, 5}, {12, 12}, {12, 20}, {12, 13}}) {
     const std::size_t batch = 2, context = 6, taps = 4, rows = batch * context;
     struct Inputs {
@@ -83,7 +83,7 @@ TYPED_TEST(Mamba, ConvolutionSeesOnlyTheTokensBefore) {
 
 // Heads whose borders lie within a GPU's packs, and rows further apart than they are long, on a border of packs or not.
 TYPED_TEST(Mamba, GateMixesRanks) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   struct Case {
     std::size_t rank, head_size, between;
   };
@@ -123,7 +123,7 @@ TYPED_TEST(Mamba, GateMixesRanks) {
 }
 
 TYPED_TEST(Mamba, SpreadAndGainAreProductsByColumn) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   for (const auto& [width, stride] : {std::pair<std::size_t, std::size_t>{5, 5}, {12, 12}, {12, 20}, {12, 13}}) {
     const std::size_t rows = 3, rank = 2;
     const Reals x = this->narrow(draw(rows * width, 1)), by = this->narrow(draw(rank * width, 2)),
@@ -157,7 +157,7 @@ TYPED_TEST(Mamba, SpreadAndGainAreProductsByColumn) {
 }
 
 TYPED_TEST(Mamba, TwoIsItsRecurrence) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   using Inputs = reference::Mamba2Inputs<double>;
   const StateSpaceShape s{.batch = 2, .context = 8, .heads = 4, .groups = 2, .state = 3, .head_size = 2, .chunk = 4};
   const std::size_t rows = 16, qk = s.groups * s.state, width = s.heads * s.head_size;
@@ -192,7 +192,7 @@ TYPED_TEST(Mamba, TwoIsItsRecurrence) {
 template <typename Table>
 struct Three {
   using Real = typename Table::Real;
-  using Reals = std::vector<Real>;
+  using Reals = Numbers<Real>;
   using Inputs = reference::Mamba3Inputs<double>;
 
   Mamba3Shape shape;
@@ -278,7 +278,7 @@ TYPED_TEST(Mamba, ThreeIsItsRecurrence) {
 }
 
 TYPED_TEST(Mamba, ThreesGradientsAreThoseOfItsRecurrence) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   using Inputs = reference::Mamba3Inputs<double>;
   for (const Mamba3Shape& shape : mamba3_shapes) {
     Three<TypeParam> t(shape);

@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/kernels/reachable.h"
+
 namespace overnight::kernels {
 
 using Doubles = std::vector<double>;
@@ -21,14 +23,14 @@ inline Doubles draw(std::size_t count, std::uint64_t seed) {
 }
 
 template <typename Real>
-std::vector<Real> narrow(const Doubles& values) {
+Numbers<Real> narrow(const Doubles& values) {
   return {values.begin(), values.end()};
 }
 
 // What no op may leave in its output: reads of it show.
 template <typename Real>
-std::vector<Real> poisoned(std::size_t count) {
-  return std::vector<Real>(count, std::numeric_limits<Real>::quiet_NaN());
+Numbers<Real> poisoned(std::size_t count) {
+  return Numbers<Real>(count, std::numeric_limits<Real>::quiet_NaN());
 }
 
 inline double dot(const Doubles& a, const Doubles& b) {
@@ -54,7 +56,7 @@ inline Doubles numeric_gradient(const std::function<double(const Doubles&)>& f, 
 
 // The largest difference, relative to the largest value.
 template <typename Real>
-double distance(const std::vector<Real>& actual, const Doubles& expected) {
+double distance(const Numbers<Real>& actual, const Doubles& expected) {
   double largest = 1e-3, difference = 0;  // beside nothing at all, a thousandth
   for (std::size_t i = 0; i < expected.size(); ++i) {
     largest = std::max(largest, std::abs(expected[i]));

@@ -38,7 +38,7 @@ Inputs draw_inputs(StateSpaceShape s) {
 template <typename Table>
 struct Run {
   using Real = typename Table::Real;
-  using Reals = std::vector<Real>;
+  using Reals = Numbers<Real>;
   StateSpaceShape s;
   Reals q, k, v, decay, weight, own, y, states, scratch;
 
@@ -76,7 +76,7 @@ TYPED_TEST(StateSpace, InChunksIsThePlainRecurrence) {
 }
 
 TYPED_TEST(StateSpace, GradientsAreThoseOfThePlainRecurrence) {
-  using Reals = std::vector<typename TestFixture::Real>;
+  using Reals = Numbers<typename TestFixture::Real>;
   for (const StateSpaceShape& s : scan_shapes) {
     const Inputs in = draw_inputs(s);
     Run<TypeParam> run(in, s);
