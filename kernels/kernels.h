@@ -172,8 +172,10 @@ struct BackendOf {
 
   // out = in / rms(in) per row, rms with epsilon 1e-6 inside the root; rstd[row] is kept for backward
   void (*rmsnorm_forward)(Real* out, Full* rstd, const Real* in, std::size_t rows, std::size_t width);
-  void (*rmsnorm_backward)(Real* din, const Real* dout, const Real* in, const Full* rstd, std::size_t rows,
-                           std::size_t width, bool add);
+  // din = the gradient, plus `plus` where that is not null; it may be din. `from`: what forward read, or with `normed`
+  // what it wrote; din may be that, too.
+  void (*rmsnorm_backward)(Real* din, const Real* dout, const Real* from, bool normed, const Full* rstd,
+                           std::size_t rows, std::size_t width, const Real* plus);
 
   // In place on rows [first, first + rows) of a batch; `qkv` [rows, AttentionShape::row()] begins at row `first`. Each
   // head of q and k is normalised (as rmsnorm), then rotated by its position (rotary embedding, halves paired);

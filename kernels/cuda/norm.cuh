@@ -59,12 +59,13 @@ void rmsnorm_forward(Real* out, FullOf<Real>* rstd, const Real* in, std::size_t 
   by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(out, in), [&](auto size) { rmsnorm_forward_by<size()>(out, rstd, in, rows, width); });
 }
 
-// d/dx of x / rms(x): inverse * (dy - x * inverse^2 * mean(dy * x))
+// d/dx of x / rms(x): inverse * (dy - x * inverse^2 * mean(dy * x)), or with y = x / rms(x): inverse * (dy - y * mean(dy * y))
 template <unsigned Count, typename Real>
-void rmsnorm_backward_by(Real* din, const Real* dout, const Real* in, const FullOf<Real>* rstd, std::size_t rows, std::size_t width, bool add) {
+void rmsnorm_backward_by(Real* din, const Real* dout, const Real* from, bool normed, const FullOf<Real>* rstd, std::size_t rows, std::size_t width,
+                         const Real* plus) {
   using Full = FullOf<Real>;
   each_row("rmsnorm_backward", rows, [=] __device__(std::size_t row, unsigned lane) {
-    const Real *x = in + row * width, *dy = dout + row * width;
+    const Real *x = from + row * width, *dy = dout + row * width, *more = plus + row * width;
     Real* dx = din + row * width;
     Full dot = 0;
     for (std::size_t i = lane * Count; i < width; i += warp_threads * Count) {
@@ -72,24 +73,25 @@ void rmsnorm_backward_by(Real* din, const Real* dout, const Real* in, const Full
 #pragma unroll
       for (unsigned n = 0; n < Count; ++n) dot += static_cast<Full>(a.at[n]) * b.at[n];
     }
-    const Full inverse = rstd[row], pull = warp_sum(dot) * inverse * inverse / static_cast<Full>(width);
+    const Full inverse = rstd[row], pull = warp_sum(dot) * (normed ? Full(1) : inverse * inverse) / static_cast<Full>(width);
     for (std::size_t i = lane * Count; i < width; i += warp_threads * Count) {
       const auto a = load<Count>(dy + i), b = load<Count>(x + i);
       Pack<Real, Count> to;
-      if (add) to = load<Count>(dx + i);
+      if (plus != nullptr) to = load<Count>(more + i);
 #pragma unroll
       for (unsigned n = 0; n < Count; ++n) {
         const Full d = inverse * (a.at[n] - b.at[n] * pull);
-        to.at[n] = add ? static_cast<Full>(to.at[n]) + d : d;
+        to.at[n] = plus != nullptr ? static_cast<Full>(to.at[n]) + d : d;
       }
       store(dx + i, to);
     }
   });
 }
 template <typename Real>
-void rmsnorm_backward(Real* din, const Real* dout, const Real* in, const FullOf<Real>* rstd, std::size_t rows, std::size_t width, bool add) {
-  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(din, dout, in),
-                 [&](auto size) { rmsnorm_backward_by<size()>(din, dout, in, rstd, rows, width, add); });
+void rmsnorm_backward(Real* din, const Real* dout, const Real* from, bool normed, const FullOf<Real>* rstd, std::size_t rows, std::size_t width,
+                      const Real* plus) {
+  by_packs<Real>(width % Pack<Real>::size == 0 && on_pack_boundaries(din, dout, from, plus),
+                 [&](auto size) { rmsnorm_backward_by<size()>(din, dout, from, normed, rstd, rows, width, plus); });
 }
 
 // ---- heads of queries and keys ----

@@ -48,7 +48,9 @@ class EmulatedDevice final : public Device {
   void* allocate_host(std::size_t bytes) override { return std::malloc(bytes); }
   void release_host(void* memory) override { std::free(memory); }
 
-  void to_device(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void to_device(void* to, const void* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
   void to_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
   void zero(void* at, std::size_t bytes) override { std::memset(at, 0, bytes); }
   void wait() override {}

@@ -79,12 +79,18 @@ TYPED_TEST(Ops, RmsNormIsItsReferenceAndItsGradientAdds) {
     EXPECT_LT(distance(out, reference::rmsnorm(in, rows, width)), this->near);
     Doubles expected =
         numeric_gradient([&](const Doubles& v) { return dot(reference::rmsnorm(v, rows, width), pull); }, in);
-    this->cpu().rmsnorm_backward(din.data(), dout.data(), x.data(), rstd.data(), rows, width, false);
+    this->cpu().rmsnorm_backward(din.data(), dout.data(), x.data(), false, rstd.data(), rows, width, nullptr);
     EXPECT_LT(distance(din, expected), this->near) << width;
-    din.assign(in.size(), 1.0f);
-    this->cpu().rmsnorm_backward(din.data(), dout.data(), x.data(), rstd.data(), rows, width, true);
+    din = this->poisoned(in.size());
+    this->cpu().rmsnorm_backward(din.data(), dout.data(), out.data(), true, rstd.data(), rows, width, nullptr);
+    EXPECT_LT(distance(din, expected), this->near) << width << ", from what it wrote";
     for (double& value : expected) value += 1;
-    EXPECT_LT(distance(din, expected), this->near) << width;
+    const Reals ones(in.size(), 1.0f);
+    this->cpu().rmsnorm_backward(din.data(), dout.data(), out.data(), true, rstd.data(), rows, width, ones.data());
+    EXPECT_LT(distance(din, expected), this->near) << width << ", added to something else";
+    din = ones;
+    this->cpu().rmsnorm_backward(din.data(), dout.data(), x.data(), false, rstd.data(), rows, width, din.data());
+    EXPECT_LT(distance(din, expected), this->near) << width << ", added in place";
   }
 }
 

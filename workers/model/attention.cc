@@ -20,9 +20,9 @@ struct NormQkv final : Op {
   std::size_t outputs;
   std::size_t turns;  // in the constants
   std::optional<ValueEmbedding> embedding;
-  NormQkv(const Graph& g, TensorId o, TensorId r, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
+  NormQkv(const Graph& g, TensorId o, Norm n, TensorId rqk, TensorId i, TensorId w, kernels::AttentionShape s,
           std::size_t turns_at, std::optional<ValueEmbedding> e)
-      : normed(g, r, i, g.tensor(o).columns),
+      : normed(g, n, i, g.tensor(o).columns),
         qkv(o),
         rstd_qk(rqk),
         weights(w),
@@ -42,8 +42,12 @@ struct NormQkv final : Op {
   kernels::ValueEmbeddingOf<const Real, const Full> read_embedding(const Graph& g, const Memory& m) const {
     return {g.read(m, embedding->table), g.read_full(m, embedding->gate)};
   }
-  Ids writes() const override { return {qkv, normed.rstd, rstd_qk}; }
-  Ids needed_by_backward() const override { return {normed.in, normed.rstd, rstd_qk, qkv}; }
+  Ids writes() const override { return normed.with_writes({qkv, rstd_qk}); }
+  Ids needed_by_backward() const override {
+    Ids ids = normed.kept();
+    ids.insert(ids.end(), {rstd_qk, qkv});
+    return ids;
+  }
   double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
   std::size_t scratch_bytes() const override {
     const std::size_t of_embedding = embedding ? kernels::value_embedding_scratch(normed.rows, shape) : 0;
@@ -52,10 +56,10 @@ struct NormQkv final : Op {
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *to = g.value(m, qkv) + from * outputs;
+      const Real* x = normed.make(g, m, pieces.take(normed.block * normed.width), from, count);
+      Real* to = g.value(m, qkv) + from * outputs;
       Real* product =
           g.walk() == Walk::cache ? pieces.take(normed.block * outputs) : to;  // what is worked on is cached
-      normed.make(g, m, x, from, count);
       kernels::linear_forward(*m.backend, product, x, g.read(m, weights), count, normed.width, outputs);
       if (embedding)
         m.backend->value_embedding_forward(product, x, normed.width, m.inputs + from, read_embedding(g, m), shape,
@@ -72,12 +76,12 @@ struct NormQkv final : Op {
     }
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *dx = pieces.take(normed.block * normed.width);
+      Real *place = pieces.take(normed.block * normed.width), *dx = pieces.take(normed.block * normed.width);
       Real* dqkv = g.gradient(m, qkv) + from * outputs;
       m.backend->qk_backward(dqkv, g.read(m, qkv) + from * outputs,
                              g.read_full(m, rstd_qk) + from * (shape.heads + shape.key_heads()), g.constant(m, turns),
                              shape, from, count);
-      normed.make(g, m, x, from, count);
+      const Real* x = normed.made(g, m, place, from, count);
       kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, weights), dqkv, x, count, normed.width,
                                        outputs, adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dqkv, g.read(m, weights), count, normed.width, outputs, false);
@@ -85,7 +89,7 @@ struct NormQkv final : Op {
         m.backend->value_embedding_backward(
             dx, {g.parameter_gradient(m, embedding->table), g.parameter_gradient(m, embedding->gate)}, dqkv, x,
             normed.width, m.inputs + from, m.order, read_embedding(g, m), pieces.take<Full>(0), shape, count);
-      normed.pass_back(g, m, dx, from, count, adds[0]);
+      normed.pass_back(g, m, dx, x, from, count, adds[0] ? g.gradient(m, normed.in) : nullptr);
     });
   }
 };
@@ -125,10 +129,10 @@ struct Attention final : Op {
 
 }  // namespace
 
-std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, TensorId rstd, TensorId rstd_qk, TensorId in, TensorId weights,
+std::unique_ptr<Op> norm_qkv(Graph& graph, TensorId qkv, Norm norm, TensorId rstd_qk, TensorId in, TensorId weights,
                              kernels::AttentionShape shape, double base, std::optional<ValueEmbedding> embedding) {
   const std::size_t turns = graph.add_constants(turns_of(shape, base));
-  return std::make_unique<NormQkv>(graph, qkv, rstd, rstd_qk, in, weights, shape, turns, embedding);
+  return std::make_unique<NormQkv>(graph, qkv, norm, rstd_qk, in, weights, shape, turns, embedding);
 }
 std::unique_ptr<Op> attention(const Graph& graph, TensorId out, TensorId log_sums, TensorId qkv,
                               kernels::AttentionShape shape) {

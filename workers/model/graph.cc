@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace overnight::workers {
 inline namespace OVERNIGHT_PRECISION {
@@ -134,18 +135,40 @@ void Graph::plan(Purpose purpose) {
       gradient_last[id.index] = std::max(gradient_last[id.index], moment);
     }
   }
+  // A gradient that is handed on lives where the one behind it lives, and both as long as either.
+  std::vector<std::size_t> place(tensors_.size());
+  std::iota(place.begin(), place.end(), std::size_t{0});
+  for (std::size_t i = n; i-- > 0;) {
+    const std::optional<TensorId> next = handed_on(i);
+    if (!next) continue;
+    const std::size_t to = place[next->index] = place[ops_[i]->writes().front().index];
+    gradient_born[to] = std::min(gradient_born[to], gradient_born[next->index]);
+    gradient_last[to] = std::max(gradient_last[to], gradient_last[next->index]);
+  }
   std::vector<Interval> intervals;
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
     Tensor& tensor = tensors_[t];
     if (tensor.parameter) continue;
     intervals.push_back({&tensor.value_at, bytes_of(tensor), born[t], last[t]});
-    if (purpose == Purpose::training && tensor.has_gradient)
+    if (purpose == Purpose::training && tensor.has_gradient && place[t] == t)
       intervals.push_back({&tensor.gradient_at, bytes_of(tensor), gradient_born[t], gradient_last[t]});
   }
   scratch_at_ = pack(std::move(intervals));
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    if (place[t] != t) tensors_[t].gradient_at = tensors_[place[t]].gradient_at;
+  }
   std::size_t scratch = 0;
   for (const auto& op : ops_) scratch = std::max(scratch, op->scratch_bytes());
   arena_bytes_ = scratch_at_ + room(scratch);
+}
+
+// Of op i: whose gradient begins where that of what the op writes is.
+std::optional<TensorId> Graph::handed_on(std::size_t i) const {
+  const std::optional<TensorId> next = ops_[i]->hands_on_gradient();
+  if (!next) return std::nullopt;
+  const auto reads = ops_[i]->reads();
+  const auto at = std::find_if(reads.begin(), reads.end(), [&](TensorId id) { return id.index == next->index; });
+  return adds_[i][static_cast<std::size_t>(at - reads.begin())] ? std::nullopt : next;
 }
 
 double Graph::forward_flops() const {

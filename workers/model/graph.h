@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -103,6 +104,9 @@ class Op {
   virtual double flops() const = 0;                              // forward; backward counts twice
   // Why a device's matrix unit does not take it in bfloat16, where it would take it in another shape; else empty.
   virtual std::string off_matrix_unit(const kernels::DeviceOps&) const { return ""; }
+  // What of reads() has the gradient of writes()[0] as a part of its own, which begins in the place of that one unless
+  // something is there already: the end of a residual branch. Backward must bear that both are the same memory.
+  virtual std::optional<TensorId> hands_on_gradient() const { return std::nullopt; }
   virtual std::size_t scratch_bytes() const { return 0; }        // of Graph::scratch, while one of its passes runs
   virtual void forward(const Graph& graph, Memory& memory) const = 0;
   // `adds[i]`: the gradient of reads()[i] was written by a later op already, so this one adds to it.
@@ -167,6 +171,8 @@ class Graph {
   static Number* in_arena(const Memory& memory, std::size_t at) {
     return reinterpret_cast<Number*>(static_cast<std::byte*>(memory.arena) + at);
   }
+
+  std::optional<TensorId> handed_on(std::size_t op) const;
 
   Walk walk_;
   std::vector<Tensor> tensors_;

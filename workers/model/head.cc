@@ -15,18 +15,20 @@ struct Head {
   std::size_t vocabulary, stride;
   Full softcap;
   // Rows lie `row` apart: 0, as far as they are long.
-  Head(const Graph& g, TensorId r, TensorId i, TensorId w, Full cap, std::size_t row = 0)
-      : normed(g, r, i, std::max(row, g.tensor(w).rows)),
+  Head(const Graph& g, Norm n, TensorId i, TensorId w, Full cap, std::size_t row = 0)
+      : normed(g, n, i, std::max(row, g.tensor(w).rows)),
         weights(w),
         vocabulary(g.tensor(w).rows),
         stride(std::max(row, vocabulary)),
         softcap(cap) {}
   Ids reads() const { return {normed.in, weights}; }
   double flops() const { return product_flops(normed.rows, normed.width, vocabulary); }
-  void make(const Graph& g, Memory& m, Real* to, Real* x, std::size_t from, std::size_t count) const {
-    normed.make(g, m, x, from, count);
+  // And returns the normalised rows.
+  const Real* make(const Graph& g, Memory& m, Real* to, Real* place, std::size_t from, std::size_t count) const {
+    const Real* x = normed.make(g, m, place, from, count);
     m.backend->product(to, stride, {x, normed.width, 1}, {g.read(m, weights), 1, normed.width}, count, vocabulary,
                        normed.width, nullptr);
+    return x;
   }
 };
 
@@ -39,12 +41,12 @@ std::size_t row_of_logits(const Graph& g, TensorId weights) {
 struct NormHeadLoss final : Op {
   Head head;
   TensorId losses;
-  NormHeadLoss(const Graph& g, TensorId l, TensorId r, TensorId i, TensorId w, Full cap)
-      : head(g, r, i, w, cap, row_of_logits(g, w)), losses(l) {}
+  NormHeadLoss(const Graph& g, TensorId l, Norm n, TensorId i, TensorId w, Full cap)
+      : head(g, n, i, w, cap, row_of_logits(g, w)), losses(l) {}
   const char* kind() const override { return "head and loss"; }
   Ids reads() const override { return head.reads(); }
-  Ids writes() const override { return {head.normed.rstd, losses}; }
-  Ids needed_by_backward() const override { return {head.normed.in, head.normed.rstd}; }
+  Ids writes() const override { return head.normed.with_writes({losses}); }
+  Ids needed_by_backward() const override { return {head.normed.in, head.normed.norm.rstd}; }
   double flops() const override { return head.flops(); }
   std::size_t scratch_bytes() const override {
     return 2 * head.normed.room() + room_for<Real>(head.normed.block * head.stride);
@@ -67,15 +69,15 @@ struct NormHeadLoss final : Op {
     const NormedRows& normed = head.normed;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *d = pieces.take(normed.block * head.stride),
+      Real *place = pieces.take(normed.block * normed.width), *d = pieces.take(normed.block * head.stride),
            *dx = pieces.take(normed.block * normed.width);
-      head.make(g, m, d, x, from, count);
+      const Real* x = head.make(g, m, d, place, from, count);
       lose(g, m, d, from, count);
       m.backend->full_product(g.parameter_gradient(m, head.weights), normed.width, {d, 1, head.stride},
                               {x, normed.width, 1}, head.vocabulary, normed.width, count, adds[1] || from > 0);
       m.backend->product(dx, normed.width, {d, head.stride, 1}, {g.read(m, head.weights), normed.width, 1}, count,
                          normed.width, head.vocabulary, nullptr);
-      normed.pass_back(g, m, dx, from, count, adds[0]);
+      normed.pass_back(g, m, dx, x, from, count, adds[0] ? g.gradient(m, normed.in) : nullptr);
     });
   }
 };
@@ -83,10 +85,10 @@ struct NormHeadLoss final : Op {
 struct NormHead final : Op {
   Head head;
   TensorId out;
-  NormHead(const Graph& g, TensorId o, TensorId r, TensorId i, TensorId w, Full cap) : head(g, r, i, w, cap), out(o) {}
+  NormHead(const Graph& g, TensorId o, Norm n, TensorId i, TensorId w, Full cap) : head(g, n, i, w, cap), out(o) {}
   const char* kind() const override { return "head"; }
   Ids reads() const override { return head.reads(); }
-  Ids writes() const override { return {out, head.normed.rstd}; }
+  Ids writes() const override { return head.normed.with_writes({out}); }
   Ids needed_by_backward() const override { return {}; }
   double flops() const override { return head.flops(); }
   std::size_t scratch_bytes() const override { return head.normed.room(); }
@@ -102,13 +104,13 @@ struct NormHead final : Op {
 
 }  // namespace
 
-std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId losses, TensorId rstd, TensorId in, TensorId weights,
+std::unique_ptr<Op> norm_head_loss(const Graph& graph, TensorId losses, Norm norm, TensorId in, TensorId weights,
                                    Full softcap) {
-  return std::make_unique<NormHeadLoss>(graph, losses, rstd, in, weights, softcap);
+  return std::make_unique<NormHeadLoss>(graph, losses, norm, in, weights, softcap);
 }
-std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, TensorId rstd, TensorId in, TensorId weights,
+std::unique_ptr<Op> norm_head(const Graph& graph, TensorId logits, Norm norm, TensorId in, TensorId weights,
                               Full softcap) {
-  return std::make_unique<NormHead>(graph, logits, rstd, in, weights, softcap);
+  return std::make_unique<NormHead>(graph, logits, norm, in, weights, softcap);
 }
 
 }  // namespace OVERNIGHT_PRECISION

@@ -27,12 +27,19 @@ struct Builder {
   Graph& g;
   const ModelConfig& config;
   std::size_t batch;
+  bool training;
   std::size_t context = static_cast<std::size_t>(config.context), rows = batch * context,
               width = static_cast<std::size_t>(config.width), inner = static_cast<std::size_t>(config.inner()),
               taps = static_cast<std::size_t>(config.taps);
 
   TensorId kept(const std::string& name, std::size_t columns) { return g.activation(name, rows, columns, false); }
   TensorId statistics(const std::string& name, std::size_t columns) { return g.statistics(name, rows, columns); }
+  // On a device a training keeps what a norm makes (rows.h).
+  Norm norm(const std::string& name) {
+    Norm made{statistics(name, 1)};
+    if (training && g.walk() == Walk::device) made.rows = kept(name + "_rows", width);
+    return made;
+  }
   TensorId scalars(const std::string& name, std::size_t count, Initial initial) {
     return g.parameter(name, 1, count, initial, ParameterGroup::scalar);
   }
@@ -59,8 +66,8 @@ struct Builder {
     // On a GPU rows begin where packs and products like it.
     constexpr std::size_t boundary = 64;
     const std::size_t apart = g.walk() == Walk::device ? (columns + boundary - 1) / boundary * boundary : columns;
-    const TensorId projection = g.activation(at + "projection", rows, apart), rstd = statistics(at + "rstd_in", 1);
-    g.add(norm_linear(g, "mixer in", projection, rstd, stream, weights));
+    const TensorId projection = g.activation(at + "projection", rows, apart);
+    g.add(norm_linear(g, "mixer in", projection, norm(at + "rstd_in"), stream, weights));
     return projection;
   }
 
@@ -89,9 +96,9 @@ struct Builder {
                                         .kv_heads = static_cast<std::size_t>(config.key_heads()),
                                         .window = static_cast<std::size_t>(config.window_of(index))};
     const TensorId weights = g.parameter(at + "qkv", shape.row(), width, Initial::fan_in);
-    const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()), rstd = statistics(at + "rstd_in", 1),
+    const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()),
                    rstd_qk = statistics(at + "rstd_qk", heads + shape.key_heads());
-    g.add(norm_qkv(g, qkv, rstd, rstd_qk, stream, weights, shape, config.rope_base, value_embedding(index, at, shape)));
+    g.add(norm_qkv(g, qkv, norm(at + "rstd_in"), rstd_qk, stream, weights, shape, config.rope_base, value_embedding(index, at, shape)));
     const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = statistics(at + "log_sums", heads);
     g.add(attention(g, mixed, log_sums, qkv, shape));
     return project_out(at, mixed, stream);
@@ -197,9 +204,8 @@ struct Builder {
     const std::size_t before = f == Activation::swiglu ? 2 * inside : inside;
     const TensorId up = g.parameter(at + "up", before, width, Initial::fan_in),
                    down = g.parameter(at + "down", width, inside, Initial::zero);
-    const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", before),
-                   rstd = statistics(at + "rstd", 1);
-    g.add(norm_mlp(g, f, out, hidden, rstd, stream, up, down));
+    const TensorId out = g.activation(at + "stream", rows, width), hidden = kept(at + "hidden", before);
+    g.add(norm_mlp(g, f, out, hidden, norm(at + "rstd"), stream, up, down));
     return out;
   }
 };
@@ -209,7 +215,7 @@ struct Builder {
 LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, ModelUse use, Walk walk) {
   LanguageModel made{.graph = Graph(walk)};
   Graph& g = made.graph;
-  Builder builder{g, config, batch};
+  Builder builder{g, config, batch, use == ModelUse::training};
   const std::size_t rows = builder.rows, width = builder.width,
                     vocabulary = static_cast<std::size_t>(config.vocabulary);
   const TensorId table = g.parameter("embedding", vocabulary, width, config.tied == 1 ? Initial::tied : Initial::normal,
@@ -226,16 +232,16 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
   }
   const TensorId head = config.tied == 1
                             ? table
-                            : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head),
-                 rstd = builder.statistics("rstd", 1);
+                            : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head);
+  const Norm norm{builder.statistics("rstd", 1)};  // its rows are made once: loss and gradients come together
   const auto softcap = static_cast<Full>(config.softcap);
   if (use == ModelUse::inference) {
     made.logits = g.activation("logits", rows, vocabulary);
-    g.add(norm_head(g, made.logits, rstd, stream, head, softcap));
+    g.add(norm_head(g, made.logits, norm, stream, head, softcap));
   } else {
     made.losses = builder.statistics("losses", 1);
     g.keep_to_the_end(made.losses);
-    g.add(norm_head_loss(g, made.losses, rstd, stream, head, softcap));
+    g.add(norm_head_loss(g, made.losses, norm, stream, head, softcap));
   }
   g.plan(use == ModelUse::training ? Graph::Purpose::training : Graph::Purpose::inference);
   return made;

@@ -133,7 +133,7 @@ struct Mamba2 final : Op {
       k.gate_forward(gated, gate(q), {g.read_full(m, t.skip), nullptr, nullptr}, rows(), s);
       k.rmsnorm_forward(normed, q.rstd, gated, rows(), inner);
       k.gain_backward(normed, gradient(t.gain), dout, normed, g.read_full(m, t.gain), rows(), inner);
-      k.rmsnorm_backward(gated, normed, gated, q.rstd, rows(), inner, false);
+      k.rmsnorm_backward(gated, normed, gated, false, q.rstd, rows(), inner, nullptr);
       k.gate_backward({dy, nullptr, dprojection, 0, projected}, {gradient(t.skip), nullptr, nullptr}, gated, gate(q),
                       {g.read_full(m, t.skip), nullptr, nullptr}, rows(), s);
       k.state_space_backward(

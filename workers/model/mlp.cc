@@ -11,8 +11,8 @@ struct NormMlp final : Op {
   Activation f;
   TensorId out, hidden, up, down;
   std::size_t inner, before;  // width behind f, and before it
-  NormMlp(const Graph& g, Activation a, TensorId o, TensorId h, TensorId r, TensorId i, TensorId u, TensorId d)
-      : normed(g, r, i, g.tensor(h).columns),
+  NormMlp(const Graph& g, Activation a, TensorId o, TensorId h, Norm n, TensorId i, TensorId u, TensorId d)
+      : normed(g, n, i, g.tensor(h).columns),
         f(a),
         out(o),
         hidden(h),
@@ -22,8 +22,13 @@ struct NormMlp final : Op {
         before(g.tensor(h).columns) {}
   const char* kind() const override { return "mlp"; }
   Ids reads() const override { return {normed.in, up, down}; }
-  Ids writes() const override { return {out, hidden, normed.rstd}; }
-  Ids needed_by_backward() const override { return {normed.in, normed.rstd, hidden}; }
+  Ids writes() const override { return normed.with_writes({out, hidden}); }
+  Ids needed_by_backward() const override {
+    Ids ids = normed.kept();
+    ids.push_back(hidden);
+    return ids;
+  }
+  std::optional<TensorId> hands_on_gradient() const override { return normed.in; }
   double flops() const override {
     return product_flops(normed.rows, normed.width, before) + product_flops(normed.rows, inner, normed.width);
   }
@@ -56,12 +61,12 @@ struct NormMlp final : Op {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * width), *h = g.value(m, hidden) + from * before;
+      const Real* x = normed.make(g, m, pieces.take(normed.block * width), from, count);
+      Real* h = g.value(m, hidden) + from * before;
       Real *product = pieces.take(normed.block * before), *a = pieces.take(normed.block * inner);
       // What a product writes to should be in a CPU's cache; on a GPU a copy is dearer.
       const bool direct = g.walk() == Walk::device && f != Activation::relu2;
       if (direct) product = h;
-      normed.make(g, m, x, from, count);
       kernels::linear_forward(*m.backend, product, x, g.read(m, up), count, width, before);
       if (f == Activation::relu2) {
         m.backend->relu2_forward(h, product, count * inner);
@@ -76,7 +81,7 @@ struct NormMlp final : Op {
     const std::size_t width = normed.width;
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * width), *dx = pieces.take(normed.block * width),
+      Real *place = pieces.take(normed.block * width), *dx = pieces.take(normed.block * width),
            *dbefore = pieces.take(normed.block * before), *room = pieces.take(normed.block * inner);
       const Real* h = g.read(m, hidden) + from * before;
       const Real* dy = g.gradient(m, out) + from * width;
@@ -85,21 +90,22 @@ struct NormMlp final : Op {
       Real* dactivated = f == Activation::swiglu ? room : dbefore;
       kernels::linear_backward_input(*m.backend, dactivated, dy, g.read(m, down), count, inner, width, false);
       pass_back_f(m, dbefore, dactivated, h, count);
-      normed.make(g, m, x, from, count);
+      const Real* x = normed.made(g, m, place, from, count);
       kernels::linear_backward_weights(*m.backend, g.parameter_gradient(m, up), dbefore, x, count, width, before,
                                        adds[1] || from > 0);
       kernels::linear_backward_input(*m.backend, dx, dbefore, g.read(m, up), count, width, before, false);
-      pass_on(m, g.gradient(m, normed.in) + from * width, dy, count * width, adds[0]);
-      normed.pass_back(g, m, dx, from, count, true);
+      Real* din = g.gradient(m, normed.in);
+      if (adds[0]) pass_on(m, din + from * width, dy, count * width, true);
+      normed.pass_back(g, m, dx, x, from, count, adds[0] ? din : g.gradient(m, out));
     });
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, TensorId hidden, TensorId rstd,
-                             TensorId in, TensorId up, TensorId down) {
-  return std::make_unique<NormMlp>(graph, f, out, hidden, rstd, in, up, down);
+std::unique_ptr<Op> norm_mlp(const Graph& graph, Activation f, TensorId out, TensorId hidden, Norm norm, TensorId in,
+                             TensorId up, TensorId down) {
+  return std::make_unique<NormMlp>(graph, f, out, hidden, norm, in, up, down);
 }
 
 }  // namespace OVERNIGHT_PRECISION

@@ -41,8 +41,9 @@ struct RmsNorm final : Op {
     m.backend->rmsnorm_forward(g.value(m, out), g.full_value(m, rstd), g.read(m, in), rows, width);
   }
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
-    m.backend->rmsnorm_backward(g.gradient(m, in), g.gradient(m, out), g.read(m, in), g.read_full(m, rstd), rows, width,
-                                adds[0]);
+    Real* din = g.gradient(m, in);
+    m.backend->rmsnorm_backward(din, g.gradient(m, out), g.read(m, in), false, g.read_full(m, rstd), rows, width,
+                                adds[0] ? din : nullptr);
   }
 };
 
@@ -62,6 +63,7 @@ struct ResidualLinear final : Op {
   Ids reads() const override { return {in, weights, residual}; }
   Ids writes() const override { return {out}; }
   Ids needed_by_backward() const override { return {in}; }
+  std::optional<TensorId> hands_on_gradient() const override { return residual; }
   double flops() const override { return product_flops(rows, inputs, outputs); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(rows, block, [&](std::size_t from, std::size_t count) {
@@ -86,23 +88,22 @@ struct NormLinear final : Op {
   NormedRows normed;
   TensorId out, weights;
   std::size_t outputs, stride;  // rows of `out` may be longer than what is made
-  NormLinear(const Graph& g, const char* n, TensorId o, TensorId r, TensorId i, TensorId w)
-      : name(n),
-        normed(g, r, i, g.tensor(o).columns),
+  NormLinear(const Graph& g, const char* kind_name, TensorId o, Norm n, TensorId i, TensorId w)
+      : name(kind_name),
+        normed(g, n, i, g.tensor(o).columns),
         out(o),
         weights(w),
         outputs(g.tensor(w).rows),
         stride(g.tensor(o).columns) {}
   const char* kind() const override { return name; }
   Ids reads() const override { return {normed.in, weights}; }
-  Ids writes() const override { return {out, normed.rstd}; }
-  Ids needed_by_backward() const override { return {normed.in, normed.rstd}; }
+  Ids writes() const override { return normed.with_writes({out}); }
+  Ids needed_by_backward() const override { return normed.kept(); }
   double flops() const override { return product_flops(normed.rows, normed.width, outputs); }
   std::size_t scratch_bytes() const override { return 2 * normed.room(); }
   void forward(const Graph& g, Memory& m) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
-      Real* x = Pieces(g, m).take(normed.block * normed.width);
-      normed.make(g, m, x, from, count);
+      const Real* x = normed.make(g, m, Pieces(g, m).take(normed.block * normed.width), from, count);
       m.backend->product(g.value(m, out) + from * stride, stride, {x, normed.width, 1},
                          {g.read(m, weights), 1, normed.width}, count, outputs, normed.width, nullptr);
     });
@@ -110,14 +111,14 @@ struct NormLinear final : Op {
   void backward(const Graph& g, Memory& m, const std::vector<bool>& adds) const override {
     in_blocks(normed.rows, normed.block, [&](std::size_t from, std::size_t count) {
       Pieces pieces(g, m);
-      Real *x = pieces.take(normed.block * normed.width), *dx = pieces.take(normed.block * normed.width);
+      const Real* x = normed.made(g, m, pieces.take(normed.block * normed.width), from, count);
+      Real* dx = pieces.take(normed.block * normed.width);
       const Real* dout = g.gradient(m, out) + from * stride;
-      normed.make(g, m, x, from, count);
       m.backend->full_product(g.parameter_gradient(m, weights), normed.width, {dout, 1, stride}, {x, normed.width, 1},
                               outputs, normed.width, count, adds[1] || from > 0);
       m.backend->product(dx, normed.width, {dout, stride, 1}, {g.read(m, weights), normed.width, 1}, count,
                          normed.width, outputs, nullptr);
-      normed.pass_back(g, m, dx, from, count, adds[0]);
+      normed.pass_back(g, m, dx, x, from, count, adds[0] ? g.gradient(m, normed.in) : nullptr);
     });
   }
 };
@@ -154,9 +155,9 @@ std::unique_ptr<Op> residual_linear(const Graph& graph, TensorId out, TensorId i
                                     TensorId residual) {
   return std::make_unique<ResidualLinear>(graph, out, in, weights, residual);
 }
-std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId out, TensorId rstd, TensorId in,
+std::unique_ptr<Op> norm_linear(const Graph& graph, const char* kind, TensorId out, Norm norm, TensorId in,
                                 TensorId weights) {
-  return std::make_unique<NormLinear>(graph, kind, out, rstd, in, weights);
+  return std::make_unique<NormLinear>(graph, kind, out, norm, in, weights);
 }
 std::unique_ptr<Op> blend(const Graph& graph, TensorId out, TensorId a, TensorId b, TensorId shares) {
   return std::make_unique<Blend>(graph, out, a, b, shares);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "workers/model/graph.h"
+#include "workers/model/ops.h"
 
 namespace overnight::workers {
 inline namespace OVERNIGHT_PRECISION {
@@ -56,11 +57,11 @@ inline void copy(const Memory& m, Real* to, const Real* from, std::size_t count)
   m.backend->copy(to, from, count * sizeof(Real));
 }
 
-// to = from, or to += from.
+// to = from, or to += from; nothing where a gradient was handed on in its place (Op::hands_on_gradient).
 inline void pass_on(const Memory& m, Real* to, const Real* from, std::size_t count, bool add) {
   if (add) {
     m.backend->add(to, from, count);
-  } else {
+  } else if (to != from) {
     copy(m, to, from, count);
   }
 }
@@ -70,23 +71,41 @@ inline void begin_gradient(const Graph& g, Memory& m, TensorId parameter, bool a
   if (!adds) m.backend->zero(g.parameter_gradient(m, parameter), g.tensor(parameter).count() * sizeof(Full));
 }
 
-// What follows a norm: the block of normalised rows, made again in backward, and its gradient's way back.
+// What follows a norm: the block of normalised rows, and its gradient's way back. A CPU makes the rows again in
+// backward, in its cache; a GPU keeps them, which costs it no more memory than what they were made from.
 struct NormedRows {
-  TensorId rstd, in;
+  Norm norm;
+  TensorId in;
   std::size_t rows, width, block;
-  NormedRows(const Graph& g, TensorId r, TensorId i, std::size_t widest)
-      : rstd(r),
+  NormedRows(const Graph& g, Norm n, TensorId i, std::size_t widest)
+      : norm(n),
         in(i),
         rows(g.tensor(i).rows),
         width(g.tensor(i).columns),
         block(block_rows(g, rows, std::max(width, widest))) {}
-  std::size_t room() const { return room_for<Real>(block * width); }
-  void make(const Graph& g, Memory& m, Real* to, std::size_t from, std::size_t count) const {
-    m.backend->rmsnorm_forward(to, g.full_value(m, rstd) + from, g.read(m, in) + from * width, count, width);
+  Ids kept() const { return {norm.rows.value_or(in), norm.rstd}; }
+  Ids with_writes(Ids ids) const {
+    ids.push_back(norm.rstd);
+    if (norm.rows) ids.push_back(*norm.rows);
+    return ids;
   }
-  void pass_back(const Graph& g, Memory& m, const Real* d, std::size_t from, std::size_t count, bool add) const {
-    m.backend->rmsnorm_backward(g.gradient(m, in) + from * width, d, g.read(m, in) + from * width,
-                                g.read_full(m, rstd) + from, count, width, add);
+  std::size_t room() const { return room_for<Real>(block * width); }
+
+  // In forward; `place`: for them where they are not kept.
+  const Real* make(const Graph& g, Memory& m, Real* place, std::size_t from, std::size_t count) const {
+    Real* to = norm.rows ? g.value(m, *norm.rows) + from * width : place;
+    m.backend->rmsnorm_forward(to, g.full_value(m, norm.rstd) + from, g.read(m, in) + from * width, count, width);
+    return to;
+  }
+  // In backward.
+  const Real* made(const Graph& g, Memory& m, Real* place, std::size_t from, std::size_t count) const {
+    return norm.rows ? g.read(m, *norm.rows) + from * width : make(g, m, place, from, count);
+  }
+  // Of the rows x, whose gradient is d; to it is added what is in `plus` [rows, width], if that is not null.
+  void pass_back(const Graph& g, Memory& m, const Real* d, const Real* x, std::size_t from, std::size_t count,
+                 const Real* plus) const {
+    m.backend->rmsnorm_backward(g.gradient(m, in) + from * width, d, x, true, g.read_full(m, norm.rstd) + from, count,
+                                width, plus != nullptr ? plus + from * width : nullptr);
   }
 };
 

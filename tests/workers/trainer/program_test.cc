@@ -273,7 +273,9 @@ TEST_F(Programs, ThePlannedMemoryIsThatWhichIsHeld) {
     const std::string plan = run(line + "--plan").output;
     std::smatch found;
     ASSERT_TRUE(std::regex_search(plan, found, std::regex("memory +([0-9.]+) MiB"))) << plan;
-    EXPECT_NEAR(std::stod(found[1]), peak_of(words), 0.02 * std::stod(found[1]) + 2) << model << "\n" << plan;
+    // How much memory the learning of tokens frees again, before more is taken, is not the same in every run.
+    const double share = model.starts_with("--vocabulary") ? 0.08 : 0.02;
+    EXPECT_NEAR(std::stod(found[1]), peak_of(words), share * std::stod(found[1]) + 2) << model << "\n" << plan;
   }
 }
 
