@@ -196,8 +196,9 @@ void each_in_rows(const char* name, std::size_t rows, std::size_t columns, Body 
   while (across / 2 >= threads && across > 1) across /= 2;
   const dim3 block(across, block_threads / across);
   const std::size_t beside = blocks_of(threads, across);
-  const dim3 grid(static_cast<unsigned>(beside),
-                  static_cast<unsigned>(std::min(blocks_of(rows, block.y), std::max<std::size_t>(1, blocks_max / beside))));
+  const dim3 grid(
+      static_cast<unsigned>(beside),
+      static_cast<unsigned>(std::min(blocks_of(rows, block.y), std::max<std::size_t>(1, blocks_max / beside))));
   launch(name, each_in_rows_kernel<Count, Body>, grid, block, 0, rows, static_cast<unsigned>(columns), body);
 }
 

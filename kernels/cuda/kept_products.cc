@@ -94,8 +94,7 @@ std::string KeptProducts::write() const {
   std::error_code failed;
   if (fs::exists(file_, failed)) {
     if (!fs::is_regular_file(file_, failed)) return cannot + "it is not a file";
-    if (fs::file_size(file_, failed) > 0 && !is_of_this_kind(file_))
-      return cannot + "it holds something else";
+    if (fs::file_size(file_, failed) > 0 && !is_of_this_kind(file_)) return cannot + "it holds something else";
   }
   if (file_.has_parent_path()) fs::create_directories(file_.parent_path(), failed);
   const fs::path made = file_.string() + "." + std::to_string(getpid());

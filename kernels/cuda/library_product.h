@@ -25,7 +25,7 @@ class LibraryProducts {
   LibraryProducts(const LibraryProducts&) = delete;
   LibraryProducts& operator=(const LibraryProducts&) = delete;
 
-  void tune(bool on);      // off: what was found is written to the file
+  void tune(bool on);                                                // off: what was found is written to the file
   const std::string& why_not_kept() const { return why_not_kept_; }  // what was found; empty: it was, or none was
   void use_kept(bool on);  // off: the library's own first choice, whatever was found before
   std::string version() const;

@@ -105,7 +105,8 @@ std::vector<std::string> condition_lines(const GpuCondition& c) {
           "ecc          " + ecc_words(c),
           "clocks       SM " + of_words(c.sm_clock_mhz, c.sm_clock_max_mhz, "MHz") + ", memory " +
               of_words(c.memory_clock_mhz, c.memory_clock_max_mhz, "MHz"),
-          "held down    " + words_or_why(c.reasons, [&](workers::ClockReasons all) { return reasons_words(all, c.full_power); }),
+          "held down    " +
+              words_or_why(c.reasons, [&](workers::ClockReasons all) { return reasons_words(all, c.full_power); }),
           "temperature  " +
               words_or_why(c.temperature_celsius, [](std::int64_t celsius) { return std::to_string(celsius) + " C"; }),
           "power        " + of_words(c.power_mw, c.power_limit_mw, "W", 1000) + built_for_words(c)};

@@ -30,16 +30,15 @@ Table waiting_for(const Table& plain) {
 }
 template <typename T>
 T waiting(const T& plain) {
-  return waiting_for<
-      T, &T::copy, &T::zero, &T::product, &T::full_product, &T::linear_row, &T::embedding_forward,
-      &T::embedding_backward, &T::rmsnorm_forward, &T::rmsnorm_backward, &T::qk_forward, &T::qk_backward,
-      &T::attention_forward, &T::attention_backward, &T::state_space_forward, &T::state_space_backward,
-      &T::convolution_forward, &T::convolution_backward, &T::gate_forward, &T::gate_backward, &T::skip_backward,
-      &T::spread_forward, &T::spread_backward, &T::gain_forward, &T::gain_backward, &T::mamba2_forward,
-      &T::mamba2_backward, &T::mamba3_forward, &T::mamba3_backward, &T::relu2_forward, &T::relu2_backward,
-      &T::gelu_forward, &T::gelu_backward, &T::swiglu_forward, &T::swiglu_backward, &T::softcap_forward,
-      &T::blend_forward, &T::blend_backward, &T::value_embedding_forward, &T::value_embedding_backward,
-      &T::cross_entropy, &T::add>(plain);
+  return waiting_for<T, &T::copy, &T::zero, &T::product, &T::full_product, &T::linear_row, &T::embedding_forward,
+                     &T::embedding_backward, &T::rmsnorm_forward, &T::rmsnorm_backward, &T::qk_forward, &T::qk_backward,
+                     &T::attention_forward, &T::attention_backward, &T::state_space_forward, &T::state_space_backward,
+                     &T::convolution_forward, &T::convolution_backward, &T::gate_forward, &T::gate_backward,
+                     &T::skip_backward, &T::spread_forward, &T::spread_backward, &T::gain_forward, &T::gain_backward,
+                     &T::mamba2_forward, &T::mamba2_backward, &T::mamba3_forward, &T::mamba3_backward,
+                     &T::relu2_forward, &T::relu2_backward, &T::gelu_forward, &T::gelu_backward, &T::swiglu_forward,
+                     &T::swiglu_backward, &T::softcap_forward, &T::blend_forward, &T::blend_backward,
+                     &T::value_embedding_forward, &T::value_embedding_backward, &T::cross_entropy, &T::add>(plain);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// This machine's GPU, which all tests of a program share, and its tables in a form whose ops have ended when they return.
+// This machine's GPU, which all tests of a program share, and its tables in a form whose ops have ended when they
+// return.
 #pragma once
 
 #include <string>

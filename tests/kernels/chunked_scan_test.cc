@@ -1,5 +1,5 @@
-// The state-space op in bfloat16 on the matrix unit, as the emulator or a GPU runs it, against the plain one in doubles on the
-// same numbers.
+// The state-space op in bfloat16 on the matrix unit, as the emulator or a GPU runs it, against the plain one in doubles
+// on the same numbers.
 #include "kernels/cuda/chunked_scan.cuh"
 
 #include <gtest/gtest.h>

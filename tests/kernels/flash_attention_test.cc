@@ -1,5 +1,6 @@
 // Attention on the matrix unit, run by the emulator or a GPU, against the plain version in floats on the same numbers
-// (which has a test against the reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared as vectors.
+// (which has a test against the reference, ops_test.cc). bfloat16 keeps 8 bits of a number, so gradients are compared
+// as vectors.
 #include "kernels/cuda/flash_attention.cuh"
 
 #include <gtest/gtest.h>

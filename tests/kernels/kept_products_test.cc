@@ -11,7 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 
 const ProductKey wide{.rows = 2048, .columns = 2048, .depth = 512, .stride = 2048, .in = NumberKind::bfloat16};
-const ProductKey narrow{.rows = 2048, .columns = 64, .depth = 512, .stride = 64, .out = NumberKind::bfloat16, .adds = 1};
+const ProductKey narrow{
+    .rows = 2048, .columns = 64, .depth = 512, .stride = 64, .out = NumberKind::bfloat16, .adds = 1};
 constexpr ProductWay one{1, 2, 3, 4, 5, 6, 7, ~0ull}, other{8};
 
 class KeptProductsTest : public testing::Test {
@@ -120,7 +121,8 @@ TEST_F(KeptProductsTest, LieInTheCacheFolderByName) {
   const char* had = std::getenv("XDG_CACHE_HOME");
   const std::string before = had != nullptr ? had : "";
   setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
-  EXPECT_EQ(KeptProducts("NVIDIA H200/../x", "130002", {}).file(), folder_ / "overnight/products-NVIDIA-H200----x-130002");
+  EXPECT_EQ(KeptProducts("NVIDIA H200/../x", "130002", {}).file(),
+            folder_ / "overnight/products-NVIDIA-H200----x-130002");
   had != nullptr ? setenv("XDG_CACHE_HOME", before.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
 }
 

@@ -88,8 +88,7 @@ TYPED_TEST(Mamba, GateMixesRanks) {
     std::size_t rank, head_size, between;
   };
   for (const auto& [rank, head_size, between] : {Case{1, 3, 0}, {3, 3, 0}, {1, 6, 4}, {2, 6, 4}, {2, 6, 1}}) {
-    const StateSpaceShape s{
-        .batch = 1, .context = 4, .heads = 2, .state = 1, .head_size = head_size, .rank = rank};
+    const StateSpaceShape s{.batch = 1, .context = 4, .heads = 2, .state = 1, .head_size = head_size, .rank = rank};
     const std::size_t rows = 4, width = 2 * head_size, stride = width + between;
     struct Inputs {
       Doubles y, v, z, skip, spread, mix;

@@ -43,8 +43,8 @@ class DeviceModel {
   virtual std::vector<OpCost> take_costs(const Pass& pass) = 0;  // one pass, op by op; waits for each
 };
 
-// What of a model goes number by number in bfloat16, many times slower, because the matrix unit does not take its shape;
-// each once, in words.
+// What of a model goes number by number in bfloat16, many times slower, because the matrix unit does not take its
+// shape; each once, in words.
 std::vector<std::string> off_matrix_unit(const ModelConfig& config, const kernels::DeviceOps& ops);
 
 // What such a model takes in the device's memory, beside its parameters.

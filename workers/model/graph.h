@@ -107,7 +107,7 @@ class Op {
   // What of reads() has the gradient of writes()[0] as a part of its own, which begins in the place of that one unless
   // something is there already: the end of a residual branch. Backward must bear that both are the same memory.
   virtual std::optional<TensorId> hands_on_gradient() const { return std::nullopt; }
-  virtual std::size_t scratch_bytes() const { return 0; }        // of Graph::scratch, while one of its passes runs
+  virtual std::size_t scratch_bytes() const { return 0; }  // of Graph::scratch, while one of its passes runs
   virtual void forward(const Graph& graph, Memory& memory) const = 0;
   // `adds[i]`: the gradient of reads()[i] was written by a later op already, so this one adds to it.
   virtual void backward(const Graph& graph, Memory& memory, const std::vector<bool>& adds) const = 0;

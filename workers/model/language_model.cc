@@ -98,7 +98,8 @@ struct Builder {
     const TensorId weights = g.parameter(at + "qkv", shape.row(), width, Initial::fan_in);
     const TensorId qkv = g.activation(at + "qkv_rows", rows, shape.row()),
                    rstd_qk = statistics(at + "rstd_qk", heads + shape.key_heads());
-    g.add(norm_qkv(g, qkv, norm(at + "rstd_in"), rstd_qk, stream, weights, shape, config.rope_base, value_embedding(index, at, shape)));
+    g.add(norm_qkv(g, qkv, norm(at + "rstd_in"), rstd_qk, stream, weights, shape, config.rope_base,
+                   value_embedding(index, at, shape)));
     const TensorId mixed = g.activation(at + "mixed", rows, width), log_sums = statistics(at + "log_sums", heads);
     g.add(attention(g, mixed, log_sums, qkv, shape));
     return project_out(at, mixed, stream);
@@ -230,9 +231,8 @@ LanguageModel make_language_model(const ModelConfig& config, std::size_t batch, 
     stream = builder.mix(layer, stream);
     if (config.mlp_ratio > 0) stream = builder.think(layer, stream);
   }
-  const TensorId head = config.tied == 1
-                            ? table
-                            : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head);
+  const TensorId head =
+      config.tied == 1 ? table : g.parameter("head", vocabulary, width, Initial::small_normal, ParameterGroup::head);
   const Norm norm{builder.statistics("rstd", 1)};  // its rows are made once: loss and gradients come together
   const auto softcap = static_cast<Full>(config.softcap);
   if (use == ModelUse::inference) {

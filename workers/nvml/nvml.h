@@ -70,8 +70,8 @@ class Nvml {
   NvmlAnswer<std::int64_t> power_mw(Device) const;
   NvmlAnswer<std::int64_t> power_limit_mw(Device) const;  // that is enforced
   NvmlAnswer<std::int64_t> power_limit_default_mw(Device) const;
-  bool full_power(Device) const;  // whether the first is known to be no lower than the second
-  NvmlAnswer<std::int64_t> energy_mj(Device) const;       // since the driver was loaded
+  bool full_power(Device) const;                     // whether the first is known to be no lower than the second
+  NvmlAnswer<std::int64_t> energy_mj(Device) const;  // since the driver was loaded
   NvmlAnswer<ClockReasons> clock_reasons(Device) const;
 
  private:

@@ -46,7 +46,8 @@ GpuUse unknown_use() {
 
 TEST(GpuMeter, TellsWhatTheGpuOfTheAttemptDid) {
   const std::string gpus(
-      "GPU-1 H200 reasons=0x40\nGPU-2 H200 reasons=0x1,0x4 power_limit=500000 energy=1000+70 sm_clock=1200 memory=77\n");
+      "GPU-1 H200 reasons=0x40\nGPU-2 H200 reasons=0x1,0x4 power_limit=500000 energy=1000+70 sm_clock=1200 "
+      "memory=77\n");
   for (const char* mechanism : {"", "subreaper"}) {
     const Driver driver(gpus);
     const GpuUse use = only_use(metered(driver, driver.task(), mechanism));
