@@ -47,22 +47,25 @@ int complain(const std::string& why) {
   return 2;
 }
 
+constexpr char usage_text[] =
+    R"(usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full] [--device cpu|cuda|auto]
+                      [--precision bfloat16|float]
+       overnight-eval ARTIFACTS --decode
+       overnight-eval ARTIFACTS --generate TEXT [--length N] [--temperature X] [--seed N]
+       overnight-eval --prepare CORPUS OUT     lays the splits out as OUT/train, OUT/validation, OUT/holdout
+
+Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR (*.txt;
+OVERNIGHT_EVAL_DATA says the same): an even choice of about N bytes (%zu unless said), or all with --full.
+
+  --device     auto, the default, takes a GPU if there is one
+  --precision  of a GPU's matrices; bfloat16 unless said
+  --decode     reads token by token: tokens per second on one thread and bytes of carried state behind 1k, 8k and
+               32k tokens
+  --generate   prints TEXT and what the model writes behind it (N tokens, 400 unless said)
+)";
+
 int usage(int code) {
-  std::fprintf(
-      code == 0 ? stdout : stderr,
-      "usage: overnight-eval ARTIFACTS [--data DIR] [--bytes N | --full] [--device cpu|cuda|auto] "
-      "[--precision bfloat16|float]\n"
-      "       overnight-eval ARTIFACTS --decode\n"
-      "       overnight-eval ARTIFACTS --generate TEXT [--length N] [--temperature X] [--seed N]\n"
-      "       overnight-eval --prepare CORPUS OUT     lay the splits out as OUT/train, OUT/validation, OUT/holdout\n"
-      "Prints and reports val_bpb, the bits per byte of ARTIFACTS/checkpoint.safetensors on the documents of DIR "
-      "(*.txt):\n"
-      "an even choice of about N bytes (%zu unless said), or all of them with --full. OVERNIGHT_EVAL_DATA says the "
-      "same as --data. --device auto takes a GPU if there is one; --precision is that of its matrices.\n"
-      "--decode reads token by token: tokens per second on one thread and bytes of carried state behind 1k, 8k and "
-      "32k\n"
-      "tokens. --generate prints TEXT and what the model writes behind it (N tokens, 400 unless said).\n",
-      bytes_default);
+  std::fprintf(code == 0 ? stdout : stderr, usage_text, bytes_default);
   return code;
 }
 

@@ -20,28 +20,29 @@ int complain(const std::string& why) {
 
 namespace {
 
+constexpr char usage_text[] =
+    R"(usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--tokenizer FILE]
+                       [--products FILE] [--plan] [--profile] [--resume] [--NAME=VALUE ...]
+
+Trains a language model over the documents of DIR (*.txt), in bytes or in byte-pair tokens, and writes
+checkpoint.safetensors, config.json and, with learned tokens, tokenizer.txt. The budget is --seconds, --steps,
+or limits.train_budget_ms of the experiment file. SIGTERM ends it early, with a checkpoint.
+
+  --plan       prints memory and expected speed, and trains nothing
+  --profile    prints where the time went
+  --products   keeps in FILE which way a GPU does each matrix product fastest; --plan finds out, and a training
+               takes what is there (without it FILE lies in the user's cache folder, of which each attempt of a
+               study has its own)
+  --resume     goes on from the state that a training with --resume left, with its tokens, and leaves one
+  --tokenizer  takes tokens from FILE (the tokenizer.txt of other artifacts) instead of learning them
+
+With --steps, the same seed and lanes give the same bits on the same instruction set, for any number of threads.
+
+NAME, its default, and what it is:
+)";
+
 int usage(int code) {
-  std::fprintf(
-      code == 0 ? stdout : stderr,
-      "usage: overnight-train [EXPERIMENT.json] [--data DIR] [--artifacts DIR] [--tokenizer FILE] [--products FILE] "
-      "[--plan] [--profile] "
-      "[--resume] [--NAME=VALUE "
-      "...]\n"
-      "Trains a language model over the documents of DIR (*.txt), in bytes or in byte-pair tokens, and writes "
-      "checkpoint.safetensors, config.json and tokenizer.txt.\n"
-      "The budget is --seconds, --steps, or limits.train_budget_ms of the experiment file. SIGTERM ends it "
-      "early, with a checkpoint.\n"
-      "--plan prints memory and expected speed, and trains nothing; --profile prints where the time went.\n"
-      "--products keeps in FILE which way a GPU does each matrix product fastest; --plan finds out, and a training "
-      "takes\n"
-      "what is there (without it, FILE lies in the user's cache folder, which each attempt of a study has for "
-      "itself).\n"
-      "--resume goes on from the state that a training with --resume left, with its tokens, and leaves one.\n"
-      "--tokenizer takes tokens from FILE (the tokenizer.txt of other artifacts) instead of learning them.\n"
-      "With --steps, the same seed and lanes give the same bits on the same instruction set, for any number of "
-      "threads.\n"
-      "\nNAME, its default, and what it is:\n%s",
-      parameter_table().c_str());
+  std::fprintf(code == 0 ? stdout : stderr, "%s%s", usage_text, parameter_table().c_str());
   return code;
 }
 
