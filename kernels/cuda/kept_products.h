@@ -4,25 +4,14 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 
+#include "kernels/cuda/product_key.h"
+
 namespace overnight::kernels::cuda {
-
-enum class NumberKind : std::uint32_t { float32, bfloat16 };
-
-// All that a plan depends on. In rows and columns as BackendOf::product has them.
-struct ProductKey {
-  std::uint64_t rows = 0, columns = 0, depth = 0;
-  std::uint64_t stride = 0, a_stride = 0, b_stride = 0;
-  std::uint64_t count = 1, a_apart = 0, b_apart = 0, out_apart = 0;
-  NumberKind in = NumberKind::float32, out = NumberKind::float32;
-  std::uint32_t a_turned = 0, b_turned = 0, adds = 0, in_place = 0, alignment = 256;
-  auto operator<=>(const ProductKey&) const = default;
-};
 
 // The library's own secret.
 using ProductWay = std::array<std::uint64_t, 8>;

@@ -3,16 +3,12 @@
 #pragma once
 
 #include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/product_key.h"
 #include "kernels/kernels.h"
 
 namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
 
 inline constexpr unsigned product_tile = 16;
-
-// How far apart the matrices of a batch lie, in numbers: those of a, of b, and of out and plus.
-struct ProductBatch {
-  std::size_t count = 1, a = 0, b = 0, out = 0;
-};
 
 // out = alpha a b + beta plus
 template <typename Out, typename Real, typename Full>

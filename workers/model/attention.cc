@@ -111,7 +111,9 @@ struct Attention final : Op {
   }
   std::string off_matrix_unit(const kernels::DeviceOps& ops) const override {
     if (ops.attention_suits(shape)) return "";
-    return "attention with heads of " + std::to_string(shape.head_size) + " (the matrix unit takes 64 and 128)";
+    const bool right = shape.head_size == 64 || shape.head_size == 128;
+    return "attention with heads of " + std::to_string(shape.head_size) +
+           (right ? " (this GPU has too little shared memory for it)" : " (the matrix unit takes 64 and 128)");
   }
   std::size_t scratch_bytes() const override {
     return room_for<Full>(on_device ? kernels::device_attention_scratch(shape) : kernels::attention_scratch(shape));

@@ -36,7 +36,8 @@ std::string scan_off_matrix_unit(const kernels::DeviceOps& ops, const kernels::S
   if (ops.state_space_suits(s)) return "";
   return "a state-space layer with a state of " + std::to_string(s.state) + ", heads of " +
          std::to_string(s.head_size) + " and chunks of " + std::to_string(s.chunk) + " x " + std::to_string(s.rank) +
-         " (the matrix unit takes multiples of 16, states and heads up to 128, chunks up to 64)";
+         " (the matrix unit takes multiples of 16, states and heads up to 128, chunks up to 64, as far as this GPU's "
+         "shared memory goes)";
 }
 
 struct Mamba2 final : Op {
