@@ -63,15 +63,18 @@ struct MuonStack {
   std::size_t rows = 0, columns = 0, count = 0;
   const std::uint64_t *at = nullptr, *second_at = nullptr;
   bool polar_express = true;  // else Newton-Schulz
+  bool rounded = true;        // worked on in bfloat16; else in floats
 
   constexpr std::size_t low() const { return rows < columns ? rows : columns; }
   constexpr std::size_t lines() const { return rows < columns ? columns : rows; }  // that have a second moment each
-  // Two stacks of matrices and two of squares in bfloat16, then of each matrix some sums and two numbers a line in
-  // floats.
+  // Two stacks of matrices and two of squares, then of each matrix some sums and two numbers a line in floats.
   static constexpr std::size_t sums_max = 64;
   constexpr std::size_t numbers() const { return 2 * count * (rows * columns + low() * low()); }
+  constexpr std::size_t numbers_bytes() const {
+    return (numbers() * (rounded ? sizeof(bfloat16) : sizeof(float)) + 255) / 256 * 256;
+  }
   constexpr std::size_t scratch_bytes() const {
-    return (numbers() * sizeof(bfloat16) + 255) / 256 * 256 + count * (sums_max + 2 * lines()) * sizeof(float);
+    return numbers_bytes() + count * (sums_max + 2 * lines()) * sizeof(float);
   }
 };
 
@@ -128,11 +131,14 @@ class Device {
   };
   virtual std::unique_ptr<Recording> record(const std::function<void()>& launches) = 0;
 
-  // While it is on, products try several ways to be done and keep the fastest; what they found is kept for other
-  // programs on the same kind of GPU. Not while recording.
+  // While it is on, kinds of products that are met for the first time try several ways to be done, and stay with the
+  // fastest. Not while recording.
   virtual void tune(bool on) = 0;
-  virtual std::string why_not_kept() const = 0;  // what tuning found last; empty: it is kept, or there was nothing
-  // Sums of gradients in a fixed order only, so that a rerun gives the same bits. On at first.
+  // For other programs on the same kind of GPU, what was found since it was opened. Why it could not be kept, or
+  // nothing.
+  virtual std::string keep_tuned() = 0;
+  // Sums of gradients in a fixed order, products the library's first way whatever was found before, so that a rerun
+  // gives the same bits. On at first.
   virtual void be_deterministic(bool on) = 0;
 
   // Measured now, in about a tenth of a second: FLOP/s of large products of bfloat16 and of floats, bytes per second of
@@ -149,8 +155,8 @@ struct OpenedDevice {
   std::string why_not;
   bool broken = false;  // there is one, or ought to be, and it does not work: nothing to pass over in silence
 };
-// `products`: the file in which `tune` keeps what it finds, and finds what was kept; empty: one under the user's cache
-// folder for each kind of GPU and version of the library.
+// `products`: the file in which `keep_tuned` keeps what was found; empty: one under the user's cache folder for each
+// kind of GPU and version of the library.
 OpenedDevice open_device(const std::string& products = {});
 
 // Numbers in a device's memory, or on its host where the device can reach them. A resource.

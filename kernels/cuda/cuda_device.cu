@@ -14,12 +14,28 @@ namespace {
 
 thread_local LibraryProducts* current_library = nullptr;
 
-void check_memory(cudaError_t status, const char* what, std::size_t bytes) {
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // it is no failure of what comes next
-    throw DeviceOutOfMemory(std::string(what) + ": " + std::to_string(bytes) + " bytes of GPU memory are not there");
+std::string dotted(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+
+void check_memory(cudaError_t status, const char* what, std::size_t bytes) { check(status, (std::string(what) + ", " + std::to_string(bytes) + " bytes").c_str()); }
+
+// Whether the GPUs that CUDA_VISIBLE_DEVICES names (a slot's, by the keeper) ought to be there; hidden ones need not.
+bool promised() {
+  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::string_view names = given != nullptr ? given : "";
+  return !names.empty() && names != "NoDevFiles" && names != "void" && !names.starts_with('-');
+}
+
+// Why there is no GPU, of which a driver or its silence told; `broken` as of OpenedDevice.
+OpenedDevice none_because(cudaError_t status) {
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  if (status == cudaErrorInsufficientDriver && driver > 0) {
+    return {nullptr, "the NVIDIA driver is for CUDA " + dotted(driver) + ", older than this program's CUDA " + dotted(runtime), true};
   }
-  check(status, what);
+  if (status == cudaErrorInsufficientDriver) return {nullptr, "no NVIDIA driver answers", promised()};
+  const std::string why = status == cudaSuccess ? "" : std::string(": ") + cudaGetErrorString(status);
+  return {nullptr, "CUDA finds no GPU" + why, promised() || (status != cudaSuccess && status != cudaErrorNoDevice)};
 }
 
 class Graph final : public Device::Recording {
@@ -75,7 +91,6 @@ class CudaDevice final : public Device {
     check(cudaMemGetInfo(&free, &all), "memory");
     check(cudaDriverGetVersion(&driver), "driver");
     check(cudaRuntimeGetVersion(&runtime), "runtime");
-    const auto dotted = [](int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); };
     return {name_, "CUDA " + dotted(runtime) + ", driver for CUDA " + dotted(driver) + ", cuBLASLt " + products_->version(), all, free};
   }
 
@@ -109,7 +124,7 @@ class CudaDevice final : public Device {
 
   std::unique_ptr<Recording> record(const std::function<void()>& launches) override { return std::make_unique<Graph>(stream_, launches); }
   void tune(bool on) override { products_->tune(on); }
-  std::string why_not_kept() const override { return products_->why_not_kept(); }
+  std::string keep_tuned() override { return products_->keep_found(); }
   void be_deterministic(bool on) override {
     launching.deterministic = on;
     products_->use_kept(!on);
@@ -179,20 +194,17 @@ LibraryProducts* library_products() { return current_library; }
 }  // namespace cuda
 
 OpenedDevice open_device(const std::string& products) {
-  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");  // a slot's GPU, by the keeper
-  const bool promised = given != nullptr && *given != '\0';
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess || count == 0) {
-    const bool none = status == cudaSuccess || status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver;
-    return {nullptr, std::string("CUDA finds no GPU") + (status != cudaSuccess ? std::string(": ") + cudaGetErrorString(status) : ""), promised || !none};
-  }
+  if (status != cudaSuccess || count == 0) return cuda::none_because(status);
   try {
     cudaDeviceProp properties{};
     cuda::check(cudaGetDeviceProperties(&properties, 0), "properties");
-    if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs", promised};
+    if (properties.major < 8) return {nullptr, std::string(properties.name) + " is older than compute capability 8.0, which bfloat16 needs", cuda::promised()};
     cuda::check(cudaSetDevice(0), "set device");
     return {std::make_unique<cuda::CudaDevice>(properties, products), ""};
+  } catch (const DeviceOutOfMemory&) {
+    throw;
   } catch (const DeviceError& failed) {
     return {nullptr, failed.what(), true};
   }

@@ -49,7 +49,11 @@ inline thread_local Launching launching;
 
 #ifdef __CUDACC__
 inline void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  const std::string why = std::string(what) + ": " + cudaGetErrorString(status);
+  if (status != cudaErrorMemoryAllocation) throw DeviceError(why);
+  cudaGetLastError();  // it is no failure of what comes next
+  throw DeviceOutOfMemory(why);
 }
 
 template <typename... Parameters, typename... Arguments>

@@ -1,5 +1,7 @@
 #include "kernels/cuda/kept_products.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -67,6 +69,10 @@ KeptProducts::KeptProducts(const std::string& gpu, const std::string& version, f
     : file_(std::move(file)), made_for_(kind_of_file + plain(gpu) + ' ' + version) {
   if (const auto folder = cache_folder(); file_.empty() && !folder.empty())
     file_ = folder / ("products-" + plain(gpu) + "-" + version);
+  read();
+}
+
+void KeptProducts::read() {
   std::error_code failed;
   if (!fs::is_regular_file(file_, failed) || fs::file_size(file_, failed) > file_bytes_max) return;
   std::ifstream in(file_);
@@ -75,7 +81,7 @@ KeptProducts::KeptProducts(const std::string& gpu, const std::string& version, f
   for (std::string line; ways_.size() < ways_max && std::getline(in, line);) {
     ProductKey key;
     ProductWay way{};
-    if (read_line(line, key, way)) ways_[key] = way;
+    if (read_line(line, key, way)) ways_.try_emplace(key, way);  // what was found here stands
   }
 }
 
@@ -88,7 +94,7 @@ void KeptProducts::keep(const ProductKey& key, const ProductWay& way) {
   if (ways_.size() < ways_max || ways_.contains(key)) ways_[key] = way;
 }
 
-std::string KeptProducts::write() const {
+std::string KeptProducts::write() {
   if (file_.empty()) return "there is no cache folder to keep products in: HOME is not set";
   const std::string cannot = "products cannot be kept in " + file_.string() + ": ";
   std::error_code failed;
@@ -97,18 +103,24 @@ std::string KeptProducts::write() const {
     if (fs::file_size(file_, failed) > 0 && !is_of_this_kind(file_)) return cannot + "it holds something else";
   }
   if (file_.has_parent_path()) fs::create_directories(file_.parent_path(), failed);
-  const fs::path made = file_.string() + "." + std::to_string(getpid());
-  errno = 0;
-  std::ofstream out(made);
-  out << made_for_ << '\n';
-  for (const auto& [key, way] : ways_) write_line(out, key, way);
-  out.close();
+  read();  // what others found meanwhile
+  std::ostringstream lines;
+  lines << made_for_ << '\n';
+  for (const auto& [key, way] : ways_) write_line(lines, key, way);
+  // Programs in namespaces of their own have the same process number: only the file system knows a name that is free.
+  std::string made = file_.string() + ".XXXXXX";
+  const int place = ::mkostemp(made.data(), O_CLOEXEC);
+  if (place < 0) return cannot + std::strerror(errno);
+  const std::string text = lines.str();
+  const bool whole = ::write(place, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int why = errno;
-  if (out) fs::rename(made, file_, failed);
-  if (out && !failed) return "";
+  ::fchmod(place, 0644);
+  ::close(place);
+  if (whole) fs::rename(made, file_, failed);
+  if (whole && !failed) return "";
   std::error_code gone;
   fs::remove(made, gone);
-  return cannot + (out ? failed.message() : std::strerror(why != 0 ? why : EIO));
+  return cannot + (whole ? failed.message() : std::strerror(why));
 }
 
 }  // namespace overnight::kernels::cuda

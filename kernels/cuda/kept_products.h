@@ -27,11 +27,14 @@ class KeptProducts {
   const std::filesystem::path& file() const { return file_; }
   const ProductWay* find(const ProductKey& key) const;  // null: none
   void keep(const ProductKey& key, const ProductWay& way);
-  // As a whole or not at all; what other kinds of GPU had in the file is replaced. Why it could not be done, or
-  // nothing. Never writes over a file that is not of this kind.
-  std::string write() const;
+  // As a whole or not at all, with what others have written there meanwhile (of two that do so in the same moment one
+  // is lost, and found again another time); what another kind of GPU had in the file is replaced. Why it could not be
+  // done, or nothing. Never writes over a file that is not of this kind.
+  std::string write();
 
  private:
+  void read();
+
   std::filesystem::path file_;
   std::string made_for_;  // the first line
   std::map<ProductKey, ProductWay> ways_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "kernels/device.h"
@@ -12,8 +13,9 @@ namespace {
 constexpr int candidates_max = 8, timed_runs = 3;
 
 void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw DeviceError(std::string("cuBLASLt, ") + what + ": " + cublasLtGetStatusString(status));
+  const std::string why = std::string("cuBLASLt, ") + what + ": " + cublasLtGetStatusString(status);
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) throw DeviceOutOfMemory(why);
+  if (status != CUBLAS_STATUS_SUCCESS) throw DeviceError(why);
 }
 void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) throw DeviceError(std::string(what) + ": " + cudaGetErrorString(status));
@@ -138,7 +140,7 @@ LibraryProducts::Plan* LibraryProducts::plan_of(const ProductKey& key, void* out
   auto& plan = plans_[key];
   if (plan != nullptr) return plan.get();
   plan = std::make_unique<Plan>(key);
-  if (const ProductWay* kept = kept_.find(key); use_kept_ && kept != nullptr) {
+  if (const ProductWay* kept = kept_.find(key); (use_kept_ || tuning_) && kept != nullptr) {
     plan->algorithm = algorithm_of(*kept);
     plan->possible = plan->bears(handle_, plan->algorithm);
     if (plan->possible) return plan.get();
@@ -189,14 +191,10 @@ void LibraryProducts::use_kept(bool on) {
 }
 
 void LibraryProducts::tune(bool on) {
+  if (on != tuning_) plans_.clear();  // what was chosen without trying is chosen again, and the other way round
   tuning_ = on;
-  if (on) {  // what was chosen without trying is chosen again
-    for (auto at = plans_.begin(); at != plans_.end();)
-      at = kept_.find(at->first) != nullptr ? std::next(at) : plans_.erase(at);
-  } else if (found_) {
-    why_not_kept_ = kept_.write();
-    found_ = false;
-  }
 }
+
+std::string LibraryProducts::keep_found() { return std::exchange(found_, false) ? kept_.write() : ""; }
 
 }  // namespace overnight::kernels::cuda

@@ -1,5 +1,5 @@
-// Products by cuBLASLt, where shapes and alignments suit it; a plan for each kind of product is made once and kept, and
-// with `tune` the fastest of several, in a file for other programs on the same kind of GPU and the same library. One
+// Products by cuBLASLt, where shapes and alignments suit it; a plan for each kind of product is made once, with `tune`
+// from the fastest of several ways, which can be kept in a file for other programs on the same kind of GPU. One
 // per device; no allocation after the first product of a kind.
 #pragma once
 
@@ -25,9 +25,9 @@ class LibraryProducts {
   LibraryProducts(const LibraryProducts&) = delete;
   LibraryProducts& operator=(const LibraryProducts&) = delete;
 
-  void tune(bool on);                                                // off: what was found is written to the file
-  const std::string& why_not_kept() const { return why_not_kept_; }  // what was found; empty: it was, or none was
-  void use_kept(bool on);  // off: the library's own first choice, whatever was found before
+  void tune(bool on);        // kinds that are met while it is on try several ways
+  std::string keep_found();  // what tuning found, in the file; why not, or nothing
+  void use_kept(bool on);    // off, as at first: the library's own first choice, whatever was found before
   std::string version() const;
 
   // False: the library has no way to do this; nothing was done.
@@ -42,10 +42,9 @@ class LibraryProducts {
   cublasLtHandle_t handle_ = nullptr;
   cudaStream_t stream_;
   void* workspace_;
-  bool tuning_ = false, found_ = false, use_kept_ = true;
+  bool tuning_ = false, found_ = false, use_kept_ = false;
   std::map<ProductKey, std::unique_ptr<Plan>> plans_;
   KeptProducts kept_;
-  std::string why_not_kept_;
 };
 
 }  // namespace overnight::kernels::cuda

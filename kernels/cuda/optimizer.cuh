@@ -91,16 +91,17 @@ inline constexpr float polar_safety = 1.02f, norm_tiny = 1e-6f, second_tiny = 1e
 
 // The scratch of a stack: matrices [count, rows, columns], squares [count, low, low], and of each matrix `sums_max` partial sums of squares and
 // what each line is multiplied with.
+template <typename Number>
 struct MuonRoom {
-  bfloat16 *x, *next, *gram, *mixed;
+  Number *x, *next, *gram, *mixed;
   float *sums, *factors;
   MuonRoom(const MuonStack& s, void* scratch) {
     const std::size_t of_matrices = s.count * s.rows * s.columns, of_squares = s.count * s.low() * s.low();
-    x = static_cast<bfloat16*>(scratch);
+    x = static_cast<Number*>(scratch);
     next = x + of_matrices;
     gram = next + of_matrices;
     mixed = gram + of_squares;
-    sums = reinterpret_cast<float*>(static_cast<unsigned char*>(scratch) + (s.numbers() * sizeof(bfloat16) + 255) / 256 * 256);
+    sums = reinterpret_cast<float*>(static_cast<unsigned char*>(scratch) + s.numbers_bytes());
     factors = sums + s.count * MuonStack::sums_max;
   }
 };
@@ -113,7 +114,8 @@ __device__ inline float sum_of_parts(const float* sums, std::size_t matrix) {
 }
 
 // Momentum, and the update that it gives (Nesterov); partial sums of the update's squares.
-static __global__ void muon_momentum_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, const float* norm, MuonRoom room) {
+template <typename Number>
+__global__ void muon_momentum_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, const float* norm, MuonRoom<Number> room) {
   __shared__ float parts[block_threads / warp_threads];
   const std::size_t matrix = blockIdx.y, size = s.rows * s.columns, begin = s.at[matrix];
   const float beta = numbers->momentum, scale = gradient_scale(*numbers, *norm);
@@ -129,23 +131,25 @@ static __global__ void muon_momentum_kernel(OptimizerBlocks b, MuonStack s, cons
 }
 
 // Scaled so that no singular value is above 1.
-static __global__ void muon_scale_kernel(MuonStack s, MuonRoom room) {
+template <typename Number>
+__global__ void muon_scale_kernel(MuonStack s, MuonRoom<Number> room) {
   const std::size_t matrix = blockIdx.y, size = s.rows * s.columns;
   const float factor = 1 / ((s.polar_express ? polar_safety : 1.0f) * sqrt(sum_of_parts(room.sums, matrix)) + norm_tiny);
   for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size; i += static_cast<std::size_t>(gridDim.x) * blockDim.x) {
-    bfloat16& x = room.x[matrix * size + i];
+    Number& x = room.x[matrix * size + i];
     x = x * factor;
   }
 }
 
 // NorMuon (arXiv 2510.05491): each row's mean square (of a wide matrix, each column's) goes into a running mean, and the line is divided by its
 // root. A warp a line; leaves what each line is multiplied with, and its sum of squares.
-static __global__ void muon_lines_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, MuonRoom room) {
+template <typename Number>
+__global__ void muon_lines_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, MuonRoom<Number> room) {
   const bool by_row = s.rows >= s.columns;
   const std::size_t lines = s.lines(), length = s.low(), line_stride = by_row ? s.columns : 1, stride = by_row ? 1 : s.columns, matrix = blockIdx.y,
                     line = static_cast<std::size_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (line >= lines) return;
-  const bfloat16* x = room.x + matrix * s.rows * s.columns + line * line_stride;
+  const Number* x = room.x + matrix * s.rows * s.columns + line * line_stride;
   float squares = 0;
   for (std::size_t i = threadIdx.x; i < length; i += warp_threads) squares += static_cast<float>(x[i * stride]) * x[i * stride];
   squares = warp_sum(squares);
@@ -158,7 +162,8 @@ static __global__ void muon_lines_kernel(OptimizerBlocks b, MuonStack s, const S
 }
 
 // The whole is scaled back to the norm it had, so that the running mean's slow start does not matter. A block a matrix.
-static __global__ void muon_rescale_kernel(MuonStack s, MuonRoom room) {
+template <typename Number>
+__global__ void muon_rescale_kernel(MuonStack s, MuonRoom<Number> room) {
   __shared__ float parts[block_threads / warp_threads];
   const std::size_t matrix = blockIdx.x, lines = s.lines();
   const float* factors = room.factors + matrix * 2 * lines;
@@ -173,7 +178,8 @@ static __global__ void muon_rescale_kernel(MuonStack s, MuonRoom room) {
 }
 
 // Cautious decay (arXiv 2510.12402): a weight decays only where the update does not push it the other way.
-static __global__ void muon_apply_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, MuonRoom room) {
+template <typename Number>
+__global__ void muon_apply_kernel(OptimizerBlocks b, MuonStack s, const StepNumbers* numbers, MuonRoom<Number> room) {
   const bool by_row = s.rows >= s.columns;
   const std::size_t matrix = blockIdx.y, size = s.rows * s.columns, begin = s.at[matrix];
   const float scale = room.sums[matrix * MuonStack::sums_max], ratio = static_cast<float>(s.rows) / static_cast<float>(s.columns),
@@ -187,13 +193,13 @@ static __global__ void muon_apply_kernel(OptimizerBlocks b, MuonStack s, const S
 }
 
 // x = a x + (b g + c g g) x with g the product of x with itself turned, over its shorter side: all matrices of the stack at once.
-template <typename Products>
-void orthogonalize_step(const MuonStack& s, MuonRoom& room, OddPolynomial p) {
+template <typename Products, typename Number>
+void orthogonalize_step(const MuonStack& s, MuonRoom<Number>& room, OddPolynomial p) {
   using Batch = typename Products::Batch;
   const std::size_t size = s.rows * s.columns, low = s.low(), square = low * low;
   const bool tall = s.rows > s.columns;
-  const MatrixOf<bfloat16> across{room.x, tall ? 1 : s.columns, tall ? s.columns : 1}, along{room.x, tall ? s.columns : 1, tall ? 1 : s.columns};
-  const MatrixOf<bfloat16> gram{room.gram, low, 1}, mixed{room.mixed, low, 1}, x{room.x, s.columns, 1};
+  const MatrixOf<Number> across{room.x, tall ? 1 : s.columns, tall ? s.columns : 1}, along{room.x, tall ? s.columns : 1, tall ? 1 : s.columns};
+  const MatrixOf<Number> gram{room.gram, low, 1}, mixed{room.mixed, low, 1}, x{room.x, s.columns, 1};
   Products::batched(room.gram, low, across, along, low, low, s.lines(), nullptr, 1, 0, Batch{s.count, size, size, square});
   Products::batched(room.mixed, low, gram, gram, low, low, low, room.gram, p.c, p.b, Batch{s.count, square, square, square});
   if (tall) {
@@ -204,19 +210,27 @@ void orthogonalize_step(const MuonStack& s, MuonRoom& room, OddPolynomial p) {
   std::swap(room.x, room.next);
 }
 
+template <typename Products, typename Number>
+void muon_in(const OptimizerBlocks& blocks, const MuonStack& s, const StepNumbers* numbers, const float* norm, void* scratch) {
+  MuonRoom<Number> room(s, scratch);
+  const auto count = static_cast<unsigned>(s.count);
+  const dim3 grid(static_cast<unsigned>(std::min(MuonStack::sums_max, blocks_of(s.rows * s.columns, block_threads))), count);
+  launch("muon, momentum", muon_momentum_kernel<Number>, grid, dim3(block_threads), 0, blocks, s, numbers, norm, room);
+  launch("muon, scale", muon_scale_kernel<Number>, grid, dim3(block_threads), 0, s, room);
+  for (const OddPolynomial& step : polar_express) orthogonalize_step<Products>(s, room, s.polar_express ? step : newton_schulz);
+  launch("muon, lines", muon_lines_kernel<Number>, dim3(static_cast<unsigned>(blocks_of(s.lines(), norm_warps)), count), dim3(warp_threads, norm_warps), 0,
+         blocks, s, numbers, room);
+  launch("muon, rescale", muon_rescale_kernel<Number>, dim3(count), dim3(block_threads), 0, s, room);
+  launch("muon, apply", muon_apply_kernel<Number>, grid, dim3(block_threads), 0, blocks, s, numbers, room);
+}
 template <typename Products>
 void muon(const OptimizerBlocks& blocks, const MuonStack& s, const StepNumbers* numbers, const float* norm, void* scratch) {
   if (s.count == 0) return;
-  MuonRoom room(s, scratch);
-  const auto count = static_cast<unsigned>(s.count);
-  const dim3 grid(static_cast<unsigned>(std::min(MuonStack::sums_max, blocks_of(s.rows * s.columns, block_threads))), count);
-  launch("muon, momentum", muon_momentum_kernel, grid, dim3(block_threads), 0, blocks, s, numbers, norm, room);
-  launch("muon, scale", muon_scale_kernel, grid, dim3(block_threads), 0, s, room);
-  for (const OddPolynomial& step : polar_express) orthogonalize_step<Products>(s, room, s.polar_express ? step : newton_schulz);
-  launch("muon, lines", muon_lines_kernel, dim3(static_cast<unsigned>(blocks_of(s.lines(), norm_warps)), count), dim3(warp_threads, norm_warps), 0, blocks, s,
-         numbers, room);
-  launch("muon, rescale", muon_rescale_kernel, dim3(count), dim3(block_threads), 0, s, room);
-  launch("muon, apply", muon_apply_kernel, grid, dim3(block_threads), 0, blocks, s, numbers, room);
+  if (s.rounded) {
+    muon_in<Products, bfloat16>(blocks, s, numbers, norm, scratch);
+  } else {
+    muon_in<Products, float>(blocks, s, numbers, norm, scratch);
+  }
 }
 
 }  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN

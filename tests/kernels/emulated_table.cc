@@ -65,7 +65,7 @@ class EmulatedDevice final : public Device {
     return made;
   }
   void tune(bool) override {}
-  std::string why_not_kept() const override { return ""; }
+  std::string keep_tuned() override { return ""; }
   void be_deterministic(bool on) override { emulated::be_deterministic(on); }
   Peaks measure_peaks() override { return {1e9, 1e9, 1e9}; }
 

@@ -55,6 +55,11 @@ class Walled {
   Numbers<Value> all_;
 };
 
+#ifndef OVERNIGHT_TEST_ON_GPU
+template <typename Value>
+using Scratch = Walled<Value>;
+#endif
+
 struct Problem {
   AttentionShape shape;
   std::size_t rows;
@@ -89,7 +94,7 @@ struct Attended {
   }
   Halves back(const Problem& p, bool deterministic) {
     Walled<bfloat16> dqkv(p.qkv.size());
-    Walled<float> scratch(flash_scratch(p.shape));
+    Scratch<float> scratch(flash_scratch(p.shape));
     be_deterministic(deterministic);
     mixed_table().attention_backward(dqkv.data(), p.pull.data(), out.data(), log_sums.data(), p.qkv.data(),
                                      scratch.data(), p.shape);

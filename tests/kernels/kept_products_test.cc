@@ -94,6 +94,21 @@ TEST_F(KeptProductsTest, AFileHoldsSoManyWays) {
   EXPECT_EQ(open().find(key), nullptr) << "and a file with more of them is read so far";
 }
 
+// Attempts that share a file, each with the same process number in a namespace of its own.
+TEST_F(KeptProductsTest, WhatOthersFoundMeanwhileStays) {
+  KeptProducts first = open(), second = open();
+  first.keep(wide, other);
+  second.keep(narrow, other);
+  second.keep(wide, one);
+  ASSERT_EQ(first.write(), "");
+  ASSERT_EQ(second.write(), "");
+  const KeptProducts all = open();
+  ASSERT_NE(all.find(narrow), nullptr);
+  EXPECT_EQ(*all.find(wide), one);
+  ASSERT_EQ(first.write(), "");
+  EXPECT_NE(open().find(narrow), nullptr);
+}
+
 TEST_F(KeptProductsTest, WhatCannotBeWrittenIsTold) {
   KeptProducts kept = open();
   kept.keep(wide, one);
@@ -103,9 +118,9 @@ TEST_F(KeptProductsTest, WhatCannotBeWrittenIsTold) {
   fs::remove(file());
   fs::create_directory(file());
   EXPECT_NE(kept.write().find("it is not a file"), std::string::npos) << kept.write();
-  const KeptProducts nowhere("NVIDIA H200", "130002", "/proc/overnight/products");
+  KeptProducts nowhere("NVIDIA H200", "130002", "/proc/overnight/products");
   EXPECT_NE(nowhere.write().find("/proc/overnight/products: No such file"), std::string::npos) << nowhere.write();
-  const KeptProducts full("NVIDIA H200", "130002", "/dev/full");
+  KeptProducts full("NVIDIA H200", "130002", "/dev/full");
   EXPECT_NE(full.write(), "");
 }
 

@@ -39,8 +39,7 @@ struct Case {
   std::size_t count;
   std::size_t stride = columns + gap, a_row = a_turned ? rows + gap : depth + gap,
               b_row = b_turned ? depth + gap : columns + gap;
-  ProductBatch batch{count, a_row * (a_turned ? depth : rows), b_row * (b_turned ? columns : depth),
-                     stride * rows + gap};
+  ProductBatch batch{count, a_row*(a_turned ? depth : rows), b_row*(b_turned ? columns : depth), stride* rows + gap};
   std::vector<Real> a = drawn<Real>(batch.a * count, 1), b = drawn<Real>(batch.b * count, 2);
   std::vector<Out> plus = drawn<Out>(batch.out * count, 3);
 
@@ -125,13 +124,17 @@ TEST_F(LibraryProduct, WhileTuningTheFastestWayIsFoundAndKept) {
     EXPECT_EQ(fake().played.back(), 2u);
     one.expect(out, std::vector<float>(out.size()), 1, 0);
     library.tune(false);
-    EXPECT_EQ(library.why_not_kept(), "");
-    library.use_kept(false);
     ASSERT_TRUE(one.multiply(library, out.data(), nullptr, 1, 0));
     EXPECT_EQ(fake().played.back(), 0u) << "whatever was found";
+    library.use_kept(true);
+    ASSERT_TRUE(one.multiply(library, out.data(), nullptr, 1, 0));
+    EXPECT_EQ(fake().played.back(), 2u);
+    EXPECT_FALSE(fs::exists(folder_ / "products")) << "not before it is asked for";
+    EXPECT_EQ(library.keep_found(), "");
   }
   fake().asked = 0;
   LibraryProducts again = open();
+  again.use_kept(true);
   ASSERT_TRUE(one.multiply(again, out.data(), nullptr, 1, 0));
   EXPECT_EQ(fake().played.back(), 2u);
   EXPECT_EQ(fake().asked, 0u) << "what another program found";
@@ -143,14 +146,16 @@ TEST_F(LibraryProduct, AFileOfAnotherLibraryOrOfNonsenseChoosesNothing) {
   LibraryProducts first = open();
   first.tune(true);
   ASSERT_TRUE(one.multiply(first, out.data(), nullptr, 1, 0));
-  first.tune(false);
+  ASSERT_EQ(first.keep_found(), "");
   fake().ways = {3, -1};  // a way that there is no more
   LibraryProducts fewer = open();
+  fewer.use_kept(true);
   ASSERT_TRUE(one.multiply(fewer, out.data(), nullptr, 1, 0));
   EXPECT_EQ(fake().played.back(), 0u);
   fake() = {};
   fake().version = 140000;
   LibraryProducts other = open();
+  other.use_kept(true);
   ASSERT_TRUE(one.multiply(other, out.data(), nullptr, 1, 0));
   EXPECT_EQ(fake().played.back(), 0u);
 }
@@ -175,8 +180,7 @@ TEST_F(LibraryProduct, WhatCouldNotBeKeptIsTold) {
   LibraryProducts library = open();
   library.tune(true);
   ASSERT_TRUE(one.multiply(library, out.data(), nullptr, 1, 0));
-  library.tune(false);
-  EXPECT_NE(library.why_not_kept().find("it holds something else"), std::string::npos);
+  EXPECT_NE(library.keep_found().find("it holds something else"), std::string::npos);
 }
 
 // A matrix within another begins where it begins: a plan that wants more is another plan.

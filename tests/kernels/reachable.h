@@ -25,6 +25,18 @@ struct Reachable {
 };
 template <typename Number>
 using Numbers = std::vector<Number, Reachable<Number>>;
+
+// Memory of the ops alone: a GPU adds up there in ways that it may not know in the host's.
+template <typename Number>
+class Scratch {
+ public:
+  explicit Scratch(std::size_t count) : numbers_(*shared_device(), count) {}
+  Number* data() { return numbers_.get(); }
+  bool stands() const { return true; }  // compute-sanitizer sees what is written beside it
+
+ private:
+  DeviceArray<Number> numbers_;
+};
 #else
 template <typename Number>
 using Numbers = std::vector<Number>;

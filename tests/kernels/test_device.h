@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "tests/kernels/emulated_device.h"
 
 namespace overnight::kernels {
@@ -13,6 +15,10 @@ inline constexpr bool on_gpu = true;
 #else
 inline constexpr bool on_gpu = false;
 #endif
+
+// Whether models are of the size that takes a GPU's fast paths: on one, and in the long form of tests, in which the
+// emulator takes minutes.
+inline bool gpu_sized() { return on_gpu || std::getenv("OVERNIGHT_TORTURE") != nullptr; }
 
 inline OpenedDevice test_device(std::size_t emulated_memory = std::size_t{1} << 30) {
   if (on_gpu) return open_device();

@@ -133,7 +133,8 @@ int evaluate(const Options& options) {
   kernels::OpenedDevice place;
   if (options.device != "cpu") place = kernels::open_device();
   if (place.device == nullptr && (options.device == "cuda" || place.broken))
-    return complain("there is no GPU to score on: " + place.why_not);
+    return complain("there is no GPU to score on: " + place.why_not +
+                    (options.device == "auto" ? " (--device cpu scores without one)" : ""));
   const std::size_t threads = threads_given();
   const auto loaded = load(options.artifacts, [&](const ModelConfig& config) {
     return place.device != nullptr ? 0 : threads * scoring_bytes(config, batch_rows);

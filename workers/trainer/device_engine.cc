@@ -43,7 +43,7 @@ class DeviceEngine final : public Engine {
         lanes_(static_cast<std::size_t>(lanes_of(s))),
         tokens_(static_cast<std::size_t>(s.batch * s.model.context)),
         host_model_(make_language_model(s.model, 1, ModelUse::training)),
-        layout_(device_layout(host_model_.graph, s.optimizer)),
+        layout_(device_layout(host_model_.graph, s.optimizer, rounds(s))),
         batches_(documents, static_cast<std::size_t>(s.model.context), static_cast<std::uint64_t>(s.seed)),
         parameters_(device, "parameters", host_model_.graph.parameter_floats()),
         first_(device, "first", parameters_.here.size()),
@@ -189,7 +189,8 @@ class DeviceEngine final : public Engine {
                                      s.at.size(),
                                      places_[2 * i].get(),
                                      places_[2 * i + 1].get(),
-                                     settings_.optimizer.orthogonalizer == "polar"};
+                                     settings_.optimizer.orthogonalizer == "polar",
+                                     rounds(settings_)};
       ops.muon(blocks, stack, numbers_.get(), norm_.get(), muon_scratch_.get());
     }
   }
@@ -204,18 +205,16 @@ class DeviceEngine final : public Engine {
     device_.to_host(told_loss_.get(), loss_.get(), sizeof(double));
   }
 
-  // A step that moves nothing: it shows what is wrong before anything is recorded, and finds the best way for each
-  // product.
+  // A step that moves nothing: it shows what is wrong before anything is recorded, and makes a plan for each kind of
+  // product (where the device tunes, it finds the fastest).
   void warm_up() {
     kernels::StepNumbers still;
     for (auto& group : still.groups) group.epsilon = 1;
     told_[0].numbers.get()[0] = still;
     send_all();
     send(told_[0]);
-    device_.tune(settings_.deterministic == 0);
     launch_step();
     device_.wait();
-    device_.tune(false);
   }
 
   // Op by op: each is waited for, which a recording need not.

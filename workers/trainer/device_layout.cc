@@ -16,7 +16,7 @@ std::uint64_t room_of(std::size_t count) {
 
 }  // namespace
 
-DeviceLayout device_layout(const Graph& graph, const OptimizerSettings& settings) {
+DeviceLayout device_layout(const Graph& graph, const OptimizerSettings& settings, bool rounded) {
   DeviceLayout made;
   const OptimizerLayout all = layout_of(graph, settings, kernels::adamw_piece_max);
   made.second_floats = all.second_floats;
@@ -35,7 +35,7 @@ DeviceLayout device_layout(const Graph& graph, const OptimizerSettings& settings
     to.second_at.push_back(unit.second_at);
   }
   for (const ShapeStack& s : made.stacks) {
-    const kernels::MuonStack stack{.rows = s.rows, .columns = s.columns, .count = s.at.size()};
+    const kernels::MuonStack stack{.rows = s.rows, .columns = s.columns, .count = s.at.size(), .rounded = rounded};
     made.muon_scratch_bytes = std::max(made.muon_scratch_bytes, stack.scratch_bytes());
   }
   return made;
@@ -47,7 +47,7 @@ std::uint64_t device_bytes(const TrainingSettings& settings) {
   const auto lane_batch = static_cast<std::size_t>(settings.batch / lanes_of(settings));
   const auto tokens = static_cast<std::size_t>(settings.batch * settings.model.context);
   const LanguageModel model = make_language_model(settings.model, 1, ModelUse::training);
-  const DeviceLayout layout = device_layout(model.graph, settings.optimizer);
+  const DeviceLayout layout = device_layout(model.graph, settings.optimizer, rounds(settings));
   const std::size_t parameters = model.graph.parameter_floats();
   std::uint64_t bytes = device_model_bytes(settings.model, lane_batch, ModelUse::training, rounds(settings));
   bytes += 3 * room_of<float>(parameters) + room_of<float>(layout.second_floats);  // themselves, gradients, moments

@@ -23,7 +23,8 @@ struct DeviceLayout {
   std::size_t second_floats = 0;
   std::size_t muon_scratch_bytes = 0;  // of the stack that needs most
 };
-DeviceLayout device_layout(const Graph& graph, const OptimizerSettings& settings);
+// `rounded`: Muon works on bfloat16.
+DeviceLayout device_layout(const Graph& graph, const OptimizerSettings& settings, bool rounded);
 
 bool rounds(const TrainingSettings& settings);  // whether matrices and activations are bfloat16
 

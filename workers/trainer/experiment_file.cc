@@ -102,7 +102,7 @@ constexpr Parameter parameters[] = {
     {"device", "cpu, cuda, or auto: a GPU if there is one", own<&T::device>},
     {"precision", "of a GPU's matrices and activations: bfloat16 or float", own<&T::precision>},
     {"deterministic",
-     "1: a rerun with as many lanes on the same kind of GPU gives the same bits; no products are tried",
+     "1: a rerun with as many lanes on the same kind of GPU gives the same bits; products go the library's first way",
      own<&T::deterministic>},
     {"learning_rate", "of what has no rate of its own", optimizer<&O::learning_rate>},
     {"warmup", "share of the training with a rising rate", schedule<&Schedule::warmup>},

@@ -128,12 +128,17 @@ std::string take_steps(Training& training, const TrainingSettings& s, Clock::tim
   return "";
 }
 
-// On a GPU, what a training would try before its first step is tried now, and kept.
+// On a GPU: which way is the fastest for each product of a training is found out here, outside any budget, and kept.
 int try_products(const Options& options, const Documents& documents, kernels::Device& device) {
-  Training(options.settings, documents, {}, &device);
-  if (options.settings.deterministic == 1)
+  if (options.settings.deterministic == 1) {
+    Training(options.settings, documents, {}, &device);
     std::printf("products          not tried: deterministic is 1, each is done the library's first way\n");
-  const std::string why = device.why_not_kept();
+    return 0;
+  }
+  device.tune(true);
+  Training(options.settings, documents, {}, &device);
+  device.tune(false);
+  const std::string why = device.keep_tuned();
   return why.empty() ? 0 : complain(why);
 }
 
@@ -188,8 +193,6 @@ int train(Options& options, Clock::time_point began) {
   if (place->device != nullptr)
     std::printf("trains on %s, %s, %lld lane%s\n", place->facts.name.c_str(), options.settings.precision.c_str(),
                 static_cast<long long>(options.settings.lanes), options.settings.lanes == 1 ? "" : "s");
-  if (place->device != nullptr && !options.products.empty() && !place->device->why_not_kept().empty())
-    std::fprintf(stderr, "overnight-train: %s\n", place->device->why_not_kept().c_str());
   if (options.profile) training.take_profile();
   Metrics metrics;
   Training::Position position;

@@ -30,9 +30,9 @@ or limits.train_budget_ms of the experiment file. SIGTERM ends it early, with a 
 
   --plan       prints memory and expected speed, and trains nothing
   --profile    prints where the time went
-  --products   keeps in FILE which way a GPU does each matrix product fastest; --plan finds out, and a training
-               takes what is there (without it FILE lies in the user's cache folder, of which each attempt of a
-               study has its own)
+  --products   which way a GPU does each matrix product fastest stands in FILE: --plan finds out, outside any
+               budget, and a training takes what is there (without it FILE lies in the user's cache folder, of
+               which each attempt of a study has its own)
   --resume     goes on from the state that a training with --resume left, with its tokens, and leaves one
   --tokenizer  takes tokens from FILE (the tokenizer.txt of other artifacts) instead of learning them
 

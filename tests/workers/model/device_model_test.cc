@@ -21,7 +21,7 @@ constexpr std::size_t sequences = 2;
 
 // Of a size that a GPU's fast paths take: heads of 64 or 128, chunks of 64; for the emulator as small as can be.
 ModelConfig sized(ModelConfig config) {
-  if (!kernels::on_gpu) {
+  if (!kernels::gpu_sized()) {
     config = larger(config);
     if (config.mixer == "A") config.width = 128, config.context = 70;
     if (config.mixer != "A") config.width = 32, config.mamba_head = 16;

@@ -15,7 +15,7 @@ namespace {
 TrainingSettings small(const std::string& optimizer, const std::string& precision) {
   TrainingSettings settings;
   settings.model = {.depth = 1, .width = 16, .heads = 2, .context = 16, .mlp_ratio = 2};
-  if (kernels::on_gpu) settings.model = {.depth = 2, .width = 128, .heads = 2, .context = 128};
+  if (kernels::gpu_sized()) settings.model = {.depth = 2, .width = 128, .heads = 2, .context = 128};
   settings.batch = 2;
   settings.lanes = 1;
   settings.steps = 20;
@@ -52,8 +52,7 @@ TEST_P(DeviceTraining, TakesTheStepsOfTheCpu) {
   const std::vector<double> floats = losses_on(settings, &device);
   for (std::size_t i = 0; i < cpu.size(); ++i) {
     EXPECT_NEAR(mixed[i], cpu[i], 0.01 * cpu[i]) << i;
-    // Muon multiplies bfloat16 on a GPU whatever the precision of the model.
-    EXPECT_NEAR(floats[i], cpu[i], (settings.optimizer.optimizer == "muon" ? 0.003 : 1e-4) * cpu[i]) << i;
+    EXPECT_NEAR(floats[i], cpu[i], 1e-4 * cpu[i]) << i;
   }
   EXPECT_LT(cpu.back(), cpu.front() - 1);
 }
@@ -109,7 +108,7 @@ TEST(DeviceTraining, TakesTheMemoryThatWasPlannedAndNoMore) {
     const Training training(settings, *read_documents(texts.path()), {}, &device);
     const std::uint64_t taken = before - device.facts().memory_free;
     if (kernels::on_gpu) {  // whose driver takes whole pages, and memory of its own
-      EXPECT_LT(taken, device_bytes(settings) + (std::uint64_t{256} << 20)) << optimizer;
+      EXPECT_LT(taken, device_bytes(settings) + (std::uint64_t{1} << 30)) << optimizer;
     } else {
       EXPECT_EQ(taken, device_bytes(settings)) << optimizer;
     }
