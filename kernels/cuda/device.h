@@ -25,7 +25,8 @@
 #include "kernels/bfloat16.h"
 #include "kernels/device.h"
 
-namespace overnight::kernels::cuda::inline OVERNIGHT_RUN {
+namespace overnight::kernels::cuda {
+inline namespace OVERNIGHT_RUN {
 
 inline constexpr unsigned warp_threads = 32;
 inline constexpr unsigned block_threads = 256;
@@ -301,4 +302,5 @@ void add_column_sums(const char* name, Full* sums, std::size_t rows, std::size_t
   add_pieces(name, sums, static_cast<const Full*>(pieces), count, columns);
 }
 
-}  // namespace overnight::kernels::cuda::inline OVERNIGHT_RUN
+}  // namespace OVERNIGHT_RUN
+}  // namespace overnight::kernels::cuda
