@@ -97,8 +97,9 @@ TEST(DeviceTraining, GoesOnFromAStateWithTheSameBits) {
 
 TEST(DeviceTraining, TakesTheMemoryThatWasPlannedAndNoMore) {
   TEST_DEVICE(device);
-  for (const char* optimizer : {"adamw", "muon"}) {
-    TrainingSettings settings = small(optimizer, "bfloat16");
+  for (const auto& [optimizer, precision] :
+       {std::pair{"adamw", "bfloat16"}, std::pair{"muon", "bfloat16"}, std::pair{"muon", "float"}}) {
+    TrainingSettings settings = small(optimizer, precision);
     settings.model.depth = 2, settings.model.mixer = "A3";
     settings.model.chunk = settings.model.mamba_head = settings.model.state = 16;
     settings.model.value_embeddings = 1;
