@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,9 @@ inline std::vector<ModelConfig> every_kind() {
           with_mixer("C"),
           with_mixer("MA3C")};
 }
+
+// For the names of tests, instead of bytes.
+inline void PrintTo(const ModelConfig& config, std::ostream* out) { *out << config.mixer << ", " << config.mlp; }
 
 inline std::string kind_name(const testing::TestParamInfo<ModelConfig>& one) {
   return one.param.mixer + (one.param.mamba_rank > 1 ? "OfRank" : "Of1Rank") + std::to_string(one.index);
