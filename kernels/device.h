@@ -157,6 +157,7 @@ struct OpenedDevice {
 };
 // `products`: the file in which `keep_tuned` keeps what was found; empty: one under the user's cache folder for each
 // kind of GPU and version of the library.
+// Throws DeviceOutOfMemory if the GPU has not even room for the workspace.
 OpenedDevice open_device(const std::string& products = {});
 
 // Numbers in a device's memory, or on its host where the device can reach them. A resource.

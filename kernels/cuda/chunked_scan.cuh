@@ -473,14 +473,14 @@ __global__ static void chunk_backward_kernel(StateSpaceOf<bfloat16, float> d, co
 
 }  // namespace scan
 
-// Whether these shapes, places, and the GPU that the calling thread uses, can have it, forward and backward alike; `out` is what is read or written besides.
+// Whether these shapes, and the GPU that the calling thread uses, can have it, forward and backward alike.
 inline bool chunked_scan_suits(const StateSpaceShape& s) {
   const std::size_t flat = s.chunk * s.rank;
   const auto fits = [](std::size_t size, std::size_t most) { return size % 16 == 0 && size > 0 && size <= most; };
   return fits(flat, scan::flat_max) && fits(s.state, scan::side_max) && fits(s.head_size, scan::side_max) && s.heads <= 65535 && s.batch <= 65535 &&
          shared_memory_allows(scan::Sizes(s).most());
 }
-// Tensors, too, must lie as packs do.
+// Tensors, too, must lie as packs do; `out` is what is read or written besides.
 inline bool chunked_scan_suits(const StateSpaceShape& s, const StateSpaceOf<const bfloat16, const float>& in, const bfloat16* out, std::size_t out_stride) {
   return chunked_scan_suits(s) && in.qk_stride % 8 == 0 && in.v_stride % 8 == 0 && out_stride % 8 == 0 && on_pack_boundaries(in.q, in.k, in.v, out);
 }

@@ -22,7 +22,7 @@ void check_memory(cudaError_t status, const char* what, std::size_t bytes) { che
 bool promised() {
   const char* given = std::getenv("CUDA_VISIBLE_DEVICES");
   const std::string_view names = given != nullptr ? given : "";
-  return !names.empty() && names != "NoDevFiles" && names != "void" && !names.starts_with('-');
+  return !names.empty() && names != "NoDevFiles" && !names.starts_with('-');
 }
 
 // Why there is no GPU, of which a driver or its silence told; `broken` as of OpenedDevice.
@@ -53,7 +53,7 @@ class Graph final : public Device::Recording {
     check(cudaStreamEndCapture(stream, &graph), "record");
     const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
     cudaGraphDestroy(graph);
-    check_memory(status, "record", 0);
+    check(status, "record");
   }
   ~Graph() override {
     if (graph_ != nullptr) cudaGraphExecDestroy(graph_);

@@ -112,8 +112,9 @@ std::string KeptProducts::write() {
   const int place = ::mkostemp(made.data(), O_CLOEXEC);
   if (place < 0) return cannot + std::strerror(errno);
   const std::string text = lines.str();
+  errno = 0;
   const bool whole = ::write(place, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int why = errno;
+  const int why = whole ? 0 : errno != 0 ? errno : ENOSPC;  // a part alone: the disk is full
   ::fchmod(place, 0644);
   ::close(place);
   if (whole) fs::rename(made, file_, failed);

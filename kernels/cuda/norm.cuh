@@ -65,7 +65,7 @@ void rmsnorm_backward_by(Real* din, const Real* dout, const Real* from, bool nor
                          const Real* plus) {
   using Full = FullOf<Real>;
   each_row("rmsnorm_backward", rows, [=] __device__(std::size_t row, unsigned lane) {
-    const Real *x = from + row * width, *dy = dout + row * width, *more = plus + row * width;
+    const Real *x = from + row * width, *dy = dout + row * width, *more = plus != nullptr ? plus + row * width : nullptr;
     Real* dx = din + row * width;
     Full dot = 0;
     for (std::size_t i = lane * Count; i < width; i += warp_threads * Count) {

@@ -238,7 +238,8 @@ std::vector<std::string> words_of(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const std::size_t split = word.find('=');
-    if (split != std::string::npos && std::ranges::count(valued_options, word.substr(0, split)) > 0) {
+    const bool value = !words.empty() && std::ranges::count(valued_options, words.back()) > 0;  // of the word before
+    if (!value && split != std::string::npos && std::ranges::count(valued_options, word.substr(0, split)) > 0) {
       words.insert(words.end(), {word.substr(0, split), word.substr(split + 1)});
     } else {
       words.push_back(word);

@@ -3,29 +3,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "tests/kernels/test_device.h"
+#include "tests/workers/trainer/normal_numbers.h"
 #include "workers/trainer/muon.h"
 #include "workers/trainer/optimizer_settings.h"
 
 namespace overnight::workers {
 namespace {
 
-using Floats = std::vector<float>;
 using kernels::bfloat16;
 using kernels::Device;
 using kernels::DeviceArray;
-
-Floats normal_numbers(std::size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 template <typename Number>
 DeviceArray<Number> sent(Device& device, const std::vector<Number>& values) {
@@ -130,8 +121,8 @@ TEST(DeviceOptimizer, AdamWIsTheCpus) {
   numbers.clip = 3, numbers.mean_keep = 0.9f;
   for (int step = 1; step <= 3; ++step) {
     for (auto& group : numbers.groups) {
-      group.correction1 = 1 - std::pow(group.beta1, static_cast<float>(step));
-      group.correction2 = 1 - std::pow(group.beta2, static_cast<float>(step));
+      group.correction1 = 1 / (1 - std::pow(group.beta1, static_cast<float>(step)));
+      group.correction2 = 1 / (1 - std::pow(group.beta2, static_cast<float>(step)));
     }
     there.begin(numbers);
     device.ops().adamw(there.blocks(), pieces_there.get(), pieces.size(), there.numbers.get(), there.norm.get());

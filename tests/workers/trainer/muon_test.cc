@@ -4,21 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 #include <vector>
+
+#include "tests/workers/trainer/normal_numbers.h"
 
 namespace overnight::workers {
 namespace {
-
-using Floats = std::vector<float>;
-
-Floats draw(std::size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 // x x^T of the shorter side.
 Floats gram_of(const Floats& x, std::size_t rows, std::size_t columns) {
@@ -42,7 +33,7 @@ constexpr Sides sides[] = {{8, 8}, {24, 8}, {8, 40}, {1, 5}, {33, 17}};
 TEST(Muon, MakesAllSingularValuesNearlyOne) {
   for (const auto by : {Orthogonalizer::polar_express, Orthogonalizer::newton_schulz}) {
     for (const auto& [rows, columns] : sides) {
-      Floats x = draw(rows * columns, 3), scratch(orthogonalize_scratch(rows, columns), std::nanf(""));
+      Floats x = normal_numbers(rows * columns, 3), scratch(orthogonalize_scratch(rows, columns), std::nanf(""));
       orthogonalize(kernels::cpu_backend(), x.data(), rows, columns, by, scratch.data());
       const Floats gram = gram_of(x, rows, columns);
       const std::size_t low = std::min(rows, columns);
@@ -71,7 +62,7 @@ TEST(Muon, TurnsNothingOfADirectionThatIsOrthogonalAlready) {
 }
 
 TEST(Muon, AGradientOfNothingMovesNothing) {
-  Floats weights = draw(12, 1), momentum(12), second(4), gradient(12), scratch(muon_scratch(3, 4));
+  Floats weights = normal_numbers(12, 1), momentum(12), second(4), gradient(12), scratch(muon_scratch(3, 4));
   const Floats before = weights;
   muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), 3, 4, {},
             scratch.data());
@@ -82,7 +73,8 @@ TEST(Muon, AGradientOfNothingMovesNothing) {
 TEST(Muon, AStepIsAsLongAsItsRateSays) {
   for (const float size : {1e-3f, 1.0f, 1e3f}) {
     for (const float beta2 : {0.0f, 0.95f}) {
-      Floats weights(24 * 8), momentum(24 * 8), second(24), gradient = draw(24 * 8, 5), scratch(muon_scratch(24, 8));
+      Floats weights(24 * 8), momentum(24 * 8), second(24), gradient = normal_numbers(24 * 8, 5),
+                                                            scratch(muon_scratch(24, 8));
       for (float& g : gradient) g *= size;
       muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), 24, 8,
                 {.rate = 0.1f, .beta2 = beta2}, scratch.data());
@@ -95,7 +87,7 @@ TEST(Muon, AStepIsAsLongAsItsRateSays) {
 
 TEST(Muon, WeightsDecayOnlyWhereTheUpdateAgrees) {
   Floats plain(16), decayed(16), scratch(muon_scratch(4, 4));
-  const Floats start = draw(16, 2), gradient = draw(16, 9);
+  const Floats start = normal_numbers(16, 2), gradient = normal_numbers(16, 9);
   plain = decayed = start;
   const auto step = [&](Floats& weights, float decay) {
     Floats m(16), s(4);
@@ -181,11 +173,11 @@ TEST(Muon, StepsAsItsPapersSayInEveryShape) {
     for (const auto& [rows, columns] : sides) {
       const Plain plain{rows, columns};
       const MuonSettings settings{.by = by, .rate = 0.1f, .momentum = 0.9f, .beta2 = 0.8f, .weight_decay = 0.3f};
-      Floats weights = draw(rows * columns, 6), momentum(weights.size()), second(std::max(rows, columns)),
+      Floats weights = normal_numbers(rows * columns, 6), momentum(weights.size()), second(std::max(rows, columns)),
              scratch(muon_scratch(rows, columns), std::nanf(""));
       Doubles w(weights.begin(), weights.end()), m(w.size()), s(second.size());
       for (unsigned step = 0; step < 3; ++step) {
-        const Floats gradient = draw(weights.size(), 20 + step);
+        const Floats gradient = normal_numbers(weights.size(), 20 + step);
         muon_step(kernels::cpu_backend(), weights.data(), momentum.data(), second.data(), gradient.data(), rows,
                   columns, settings, scratch.data());
         Doubles update(w.size());
@@ -208,7 +200,7 @@ TEST(Muon, StepsAsItsPapersSayInEveryShape) {
 
 TEST(Muon, FindsTheMatrixThatWasHidden) {
   const std::size_t rows = 6, columns = 5;
-  const Floats hidden = draw(rows * columns, 4);
+  const Floats hidden = normal_numbers(rows * columns, 4);
   Floats weights(rows * columns), momentum(rows * columns), second(rows), gradient(rows * columns),
       scratch(muon_scratch(rows, columns));
   for (std::size_t n = 1; n <= 400; ++n) {
